@@ -1,0 +1,374 @@
+"""The vocabulary of results: one envelope and a closed set of payload types.
+
+Every verb returns a :class:`Result`: a frozen envelope that says what was listened to, by which model and with
+which settings, around named payloads. A payload is a columnar record of read-only NumPy arrays with units in
+the column names, validated when it is made. Truth in :mod:`ottava.corpora` uses the same payloads, so a metric
+compares like with like. Empty is valid everywhere: silence has no notes.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ottava.errors import InputError, UsageError
+
+__all__ = ["DRUM_CLASSES", "FAMILIES", "SCHEMA", "Curves", "Notes", "Payload", "Result"]
+
+SCHEMA = 1
+"""Number of the JSON layout written by ``to_dict``. It grows when a reader of the old layout would fail."""
+
+FAMILIES: tuple[str, ...] = ("keys", "plucked", "bass", "bowed", "winds", "voice")
+"""Instrument families, in the order of the model's output: keys (piano, organ, mallets), plucked strings,
+bass, bowed strings, winds and brass, voice."""
+
+DRUM_CLASSES: tuple[str, ...] = ("kick", "snare", "hi-hat", "toms", "cymbals")
+"""Drum classes, in the order of the model's output."""
+
+_INSTRUMENTS = (*FAMILIES, "drums")
+
+
+def _column(name: str, values: ArrayLike, dtype: Any, length: int | None) -> NDArray[Any]:
+    array = np.array(values, dtype=dtype)  # always a copy: results never share memory with the caller
+    if array.ndim != 1:
+        raise InputError(f"column {name} has {array.ndim} dimensions", expected="1")
+    if length is not None and len(array) != length:
+        raise InputError(
+            "columns differ in length", found=f"{len(array)} in {name}", expected=f"{length} as in the first"
+        )
+    array.flags.writeable = False
+    return array
+
+
+class Payload:
+    """Base of the payload types: columns of equal length, slicing, equality, and a way to plain data and back.
+
+    A subclass is a frozen dataclass whose fields are its columns, and lists their dtypes in ``_dtypes``.
+    """
+
+    _dtypes: ClassVar[Mapping[str, Any]] = {}
+
+    def __post_init__(self) -> None:
+        length: int | None = None
+        for name, dtype in self._dtypes.items():
+            column = _column(name, getattr(self, name), dtype, length)
+            length = len(column)
+            object.__setattr__(self, name, column)
+        self._validate()
+
+    def _validate(self) -> None:
+        """Check ranges. Called once, when the record is made."""
+
+    def __len__(self) -> int:
+        return len(getattr(self, next(iter(self._dtypes))))
+
+    def __getitem__(self, index: slice | NDArray[Any] | list[int]) -> Self:
+        """Return the rows picked by a slice, a mask or a list of positions, as a record of the same type."""
+        if isinstance(index, (int, np.integer)):
+            index = [int(index)]
+        return type(self)(**{name: getattr(self, name)[index] for name in self._dtypes})
+
+    def __eq__(self, other: object) -> bool:
+        if type(other) is not type(self):
+            return NotImplemented
+        return all(np.array_equal(getattr(self, name), getattr(other, name)) for name in self._dtypes)
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def rows(self) -> Iterator[dict[str, Any]]:
+        """Yield one plain dictionary for each row."""
+        columns = {name: getattr(self, name).tolist() for name in self._dtypes}
+        for i in range(len(self)):
+            yield {name: values[i] for name, values in columns.items()}
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain data, ready for JSON: the type's name and one list for each column."""
+        return {"type": type(self).__name__} | {n: getattr(self, n).tolist() for n in self._dtypes}
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Self:
+        """Make the record that ``to_dict`` described.
+
+        Raises
+        ------
+        ottava.errors.InputError
+            If columns are missing, unknown, or of unequal length.
+        """
+        given = {k: v for k, v in data.items() if k != "type"}
+        if data.get("type", cls.__name__) != cls.__name__ or set(given) != set(cls._dtypes):
+            raise InputError(
+                f"this is no {cls.__name__} record",
+                found=f"type {data.get('type')!r} with {', '.join(sorted(given)) or 'no columns'}",
+                expected=", ".join(cls._dtypes),
+            )
+        return cls(**given)
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Notes(Payload):
+    """Notes of one or several instruments.
+
+    Parameters
+    ----------
+    start_s, end_s : array_like of float, shape (n,)
+        Begin and end in seconds, ``0 <= start_s < end_s``. Drum hits have a nominal length.
+    pitch_midi : array_like of int, shape (n,)
+        MIDI pitch, 0-127. For drums, the General MIDI percussion key (36 kick, 38 snare, ...).
+    velocity : array_like of int, shape (n,)
+        MIDI velocity, 1-127.
+    confidence : array_like of float, shape (n,)
+        From 0 to 1. Truth has confidence 1.
+    instrument : array_like of str, shape (n,)
+        One of :data:`FAMILIES` or ``"drums"``.
+    """
+
+    start_s: NDArray[np.float64]
+    end_s: NDArray[np.float64]
+    pitch_midi: NDArray[np.int16]
+    velocity: NDArray[np.int16]
+    confidence: NDArray[np.float32]
+    instrument: NDArray[np.str_]
+
+    _dtypes: ClassVar[Mapping[str, Any]] = {
+        "start_s": np.float64,
+        "end_s": np.float64,
+        "pitch_midi": np.int16,
+        "velocity": np.int16,
+        "confidence": np.float32,
+        "instrument": "U8",
+    }
+
+    @classmethod
+    def empty(cls) -> Notes:
+        """Return a record of no notes."""
+        return cls(*([] for _ in cls._dtypes))  # type: ignore[arg-type]
+
+    def _validate(self) -> None:
+        for name in ("start_s", "end_s", "confidence"):
+            if not np.isfinite(getattr(self, name)).all():
+                raise InputError(f"{name} must be finite")
+        if (self.start_s < 0).any() or (self.end_s <= self.start_s).any():
+            raise InputError("times out of order", expected="0 <= start_s < end_s for every note")
+        for name, low, high in (("pitch_midi", 0, 127), ("velocity", 1, 127), ("confidence", 0, 1)):
+            column = getattr(self, name)
+            if len(column) and (column.min() < low or column.max() > high):
+                raise InputError(
+                    f"{name} out of range",
+                    found=f"{column.min()} to {column.max()}",
+                    expected=f"{low} to {high}",
+                )
+        unknown = set(self.instrument.tolist()) - set(_INSTRUMENTS)
+        if unknown:
+            raise InputError(
+                "unknown instrument", found=", ".join(sorted(unknown)), expected=", ".join(_INSTRUMENTS)
+            )
+
+    def sorted(self) -> Notes:
+        """Return the notes in order of start, pitch, then instrument."""
+        return self[np.lexsort((self.instrument, self.pitch_midi, self.start_s))]
+
+    def instruments(self) -> tuple[str, ...]:
+        """Return the instruments that occur, in the house's order."""
+        present = set(self.instrument.tolist())
+        return tuple(name for name in _INSTRUMENTS if name in present)
+
+    def of(self, instrument: str) -> Notes:
+        """Return the notes of one instrument."""
+        return self[self.instrument == instrument]
+
+    def __repr__(self) -> str:
+        parts = ", ".join(f"{name} {int((self.instrument == name).sum())}" for name in self.instruments())
+        end = f", {self.end_s.max():.1f} s" if len(self) else ""
+        return f"Notes({len(self)}{': ' + parts if parts else ''}{end})"
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Curves(Payload):
+    """Raw posteriors on a regular clock, returned on request.
+
+    Parameters
+    ----------
+    times_s : array_like of float, shape (t,)
+        Time of each frame's centre in seconds, increasing.
+    values : dict of str to array_like
+        Named arrays whose first axis is time, length t.
+    """
+
+    times_s: NDArray[np.float64]
+    values: Mapping[str, NDArray[np.float32]]
+
+    _dtypes: ClassVar[Mapping[str, Any]] = {"times_s": np.float64}
+
+    def _validate(self) -> None:
+        if (np.diff(self.times_s) <= 0).any():
+            raise InputError("times_s must increase")
+        checked = {}
+        for name, values in self.values.items():
+            array = np.array(values, dtype=np.float32)
+            if array.ndim < 1 or len(array) != len(self):
+                raise InputError(
+                    f"curve {name} has shape {array.shape}", expected=f"first axis of length {len(self)}"
+                )
+            array.flags.writeable = False
+            checked[name] = array
+        object.__setattr__(self, "values", checked)
+
+    def __getitem__(self, index: slice | NDArray[Any] | list[int]) -> Curves:
+        return Curves(self.times_s[index], {name: v[index] for name, v in self.values.items()})
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Curves):
+            return NotImplemented
+        return (
+            np.array_equal(self.times_s, other.times_s)
+            and self.values.keys() == other.values.keys()
+            and all(np.array_equal(v, other.values[n]) for n, v in self.values.items())
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain data, ready for JSON."""
+        return super().to_dict() | {"values": {name: v.tolist() for name, v in self.values.items()}}
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Curves:
+        """Make the record that ``to_dict`` described."""
+        if set(data) - {"type"} != {"times_s", "values"}:
+            raise InputError("this is no Curves record", expected="times_s, values")
+        return cls(data["times_s"], dict(data["values"]))
+
+    def __repr__(self) -> str:
+        return f"Curves({len(self)} frames: {', '.join(self.values)})"
+
+
+_PAYLOADS: dict[str, type[Payload]] = {"Notes": Notes, "Curves": Curves}
+
+
+def payload_from_dict(data: Mapping[str, Any]) -> Payload:
+    """Make a payload of the type that ``data`` names."""
+    kind = _PAYLOADS.get(str(data.get("type")))
+    if kind is None:
+        raise InputError(
+            "unknown payload type", found=repr(data.get("type")), expected=", ".join(sorted(_PAYLOADS))
+        )
+    return kind.from_dict(data)
+
+
+@dataclass(frozen=True, repr=False)
+class Result:
+    """What a verb returns: payloads by name, and where they come from.
+
+    Payloads are attributes: ``result.notes``.
+
+    Parameters
+    ----------
+    system : str
+        Name of the system.
+    model : str
+        Name of the model and the first 12 digits of the SHA-256 of its weights: ``"transcription@0f3a..."``.
+    source : str
+        Path or description of the input.
+    payloads : dict of str to Payload
+        What was found, by name.
+    settings : dict
+        Values of all options, plain data.
+    version : str
+        Version of Ottava.
+    duration_s : float
+        Length of the input in seconds.
+    elapsed_s : float
+        Time the verb took, in seconds. Left out of comparisons.
+    warnings : tuple of str
+        What the user should know.
+    """
+
+    system: str
+    model: str
+    source: str
+    payloads: Mapping[str, Payload]
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    version: str = ""
+    duration_s: float = 0.0
+    elapsed_s: float = field(default=0.0, compare=False)
+    warnings: tuple[str, ...] = ()
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __getattr__(self, name: str) -> Payload:
+        # Only called when no field has that name. `payloads` itself may be missing while unpickling.
+        payloads = self.__dict__.get("payloads", {})
+        if name in payloads:
+            found: Payload = payloads[name]
+            return found
+        raise AttributeError(f"this result has no {name!r}; it has {', '.join(payloads) or 'no payloads'}")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain data, ready for JSON, with the number of its layout under ``"schema"``."""
+        envelope = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "payloads"}
+        envelope |= {"settings": dict(self.settings), "warnings": list(self.warnings)}
+        return {"schema": SCHEMA} | envelope | {n: p.to_dict() for n, p in self.payloads.items()}
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Result:
+        """Make the result that ``to_dict`` described.
+
+        Raises
+        ------
+        ottava.errors.InputError
+            If the layout's number is unknown or fields are missing.
+        """
+        if data.get("schema") != SCHEMA:
+            raise InputError(
+                "unknown layout of a result", found=f"schema {data.get('schema')!r}", expected=f"schema {SCHEMA}"
+            )
+        names = {f.name for f in fields(cls)} - {"payloads"}
+        missing = names - data.keys()
+        if missing:
+            raise InputError("a result lacks fields", found=f"no {', '.join(sorted(missing))}")
+        envelope = {name: data[name] for name in names} | {"warnings": tuple(data["warnings"])}
+        rest = {k: payload_from_dict(v) for k, v in data.items() if k not in names and k != "schema"}
+        return cls(payloads=rest, **envelope)
+
+    def save(self, path: str | os.PathLike[str], *, force: bool = False) -> Path:
+        """Write the result in the format that the suffix names.
+
+        Parameters
+        ----------
+        path : path-like
+            ``.mid``, ``.csv``, ``.json``, ``.npz`` (curves), ``.musicxml``, or ``.html`` for the page.
+        force : bool
+            Overwrite an existing file.
+
+        Returns
+        -------
+        pathlib.Path
+            The file written.
+
+        Raises
+        ------
+        ottava.errors.OutputError
+            If the file exists and ``force`` is not set, if the suffix is unknown, or if writing fails. Nothing
+            half-written stays behind.
+        """
+        # Writers live upstairs; a result only knows the door, by name, so that this module imports nothing above.
+        from importlib import import_module
+
+        room = "ottava.report" if Path(path).suffix.lower() == ".html" else "ottava.exporters"
+        written: Path = import_module(room).save(self, path, force=force)
+        return written
+
+    def __repr__(self) -> str:
+        parts = ", ".join(f"{name}={payload!r}" for name, payload in self.payloads.items())
+        return f"Result({self.system}, {Path(self.source).name!r}, {parts})"
+
+
+def check_choice(name: str, value: str, choices: tuple[str, ...]) -> str:
+    """Return ``value`` if it is one of ``choices``, else raise :class:`ottava.errors.UsageError`."""
+    if value not in choices:
+        raise UsageError(f"{name} {value!r} is unknown", expected="one of " + ", ".join(choices))
+    return value
