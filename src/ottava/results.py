@@ -12,7 +12,7 @@ import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -144,10 +144,22 @@ class Notes(Payload):
         "instrument": "U8",
     }
 
+    if TYPE_CHECKING:  # attributes are arrays, arguments may be anything that becomes one
+
+        def __init__(
+            self,
+            start_s: ArrayLike,
+            end_s: ArrayLike,
+            pitch_midi: ArrayLike,
+            velocity: ArrayLike,
+            confidence: ArrayLike,
+            instrument: ArrayLike,
+        ) -> None: ...
+
     @classmethod
     def empty(cls) -> Notes:
         """Return a record of no notes."""
-        return cls(*([] for _ in cls._dtypes))  # type: ignore[arg-type]
+        return cls([], [], [], [], [], [])
 
     def _validate(self) -> None:
         for name in ("start_s", "end_s", "confidence"):

@@ -1,0 +1,292 @@
+"""Read written music: MusicXML (``.mxl``, ``.musicxml``, ``.xml``) and MIDI, in quarter notes.
+
+A :class:`Score` keeps what :class:`ottava.results.Notes` has no room for: parts with their names, and musical
+time. It is what gets performed and rendered; :meth:`Score.notes` plays it straight, at its marked tempo.
+
+MusicXML is parsed by partitura (the ``[score]`` extra), MIDI by symusic. Repeats are not unfolded: music
+sounds once, in the order in which it is written.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import re
+import warnings
+import zipfile
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from xml.etree import ElementTree
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ottava.errors import InputError, MissingError
+from ottava.results import Notes
+from ottava.symbolic.instruments import family_of_program
+
+__all__ = ["DEFAULT_TEMPO_QPM", "Part", "Score", "read_score"]
+
+DEFAULT_TEMPO_QPM = 120.0
+"""Quarter notes per minute where a score marks no tempo: MIDI's own default."""
+
+NOMINAL_VELOCITY = 64
+"""Velocity of notes whose source gives none."""
+
+_SUFFIXES = (".mxl", ".musicxml", ".xml", ".mid", ".midi")
+# The sound that notation programs give to a vocal line is anything from oboe to choir; its name tells more.
+_SINGING = re.compile(
+    r"voi(x|ces?)|voc[ei]|vocals?|canto|chant|gesang|(sing)?stimme|sång|zang|(mezzo)?sopran[oi]?|mezzo"
+    r"|(contr)?alto?|t[eé]nor[ei]?|bar[iy]ton[eo]?|ch(oi)?r|coro|chorus"
+)
+_PLAYING = re.compile(
+    r"sax|flut|flöt|flaut|record|clarin|klarin|horn|tromb|posaun|viol|banjo|guit|drum|tuba|oboe"
+)
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Part:
+    """One part of a score, its notes sorted by onset and pitch.
+
+    Parameters
+    ----------
+    name : str
+        Name as written, on one line; may be empty.
+    program : int or None
+        General MIDI program, 0-127, if the score assigns one.
+    drums : bool
+        Pitches are General MIDI percussion keys.
+    start_q, duration_q : numpy.ndarray of float64, shape (n,)
+        In quarter notes from the start of the score. Grace notes last 0.
+    pitch_midi : numpy.ndarray of int16, shape (n,)
+        Sounding pitch, 0-127.
+    velocity : numpy.ndarray of int16, shape (n,)
+        1-127; 64 throughout where the source has none.
+    """
+
+    name: str
+    program: int | None
+    drums: bool
+    start_q: NDArray[np.float64]
+    duration_q: NDArray[np.float64]
+    pitch_midi: NDArray[np.int16]
+    velocity: NDArray[np.int16]
+
+    @property
+    def sings(self) -> bool:
+        """Whether the part's name is that of a voice."""
+        name = self.name.casefold()
+        return any(map(_SINGING.fullmatch, re.findall(r"\w+", name))) and not _PLAYING.search(name)
+
+    @property
+    def instrument(self) -> str | None:
+        """Family by name (voices) or program, ``"drums"``, or None if neither tells."""
+        if self.drums:
+            return "drums"
+        if self.sings:
+            return "voice"
+        return None if self.program is None else family_of_program(self.program)
+
+    def __len__(self) -> int:
+        return len(self.pitch_midi)
+
+    def __repr__(self) -> str:
+        return f"Part({self.name!r}: {self.instrument}, {len(self)} notes)"
+
+
+@dataclass(frozen=True, eq=False)
+class Score:
+    """Parts and tempo marks. Iterating gives the parts.
+
+    Parameters
+    ----------
+    parts : tuple of Part
+        In the score's order, those with notes.
+    tempos : tuple of (float, float)
+        Position in quarter notes and tempo in quarter notes per minute, sorted; the first at position 0.
+    """
+
+    parts: tuple[Part, ...]
+    tempos: tuple[tuple[float, float], ...]
+
+    def __iter__(self) -> Iterator[Part]:
+        return iter(self.parts)
+
+    def __len__(self) -> int:
+        return len(self.parts)
+
+    def seconds(self, quarters: ArrayLike) -> NDArray[np.float64]:
+        """Convert positions in quarter notes, 0 or later, to seconds."""
+        at = np.asarray(quarters, dtype=np.float64)
+        starts, tempos = np.array(self.tempos, dtype=np.float64).T
+        begins_s = np.concatenate(([0.0], np.cumsum(np.diff(starts) * 60.0 / tempos[:-1])))
+        which = np.searchsorted(starts, at, side="right") - 1
+        seconds: NDArray[np.float64] = begins_s[which] + (at - starts[which]) * 60.0 / tempos[which]
+        return seconds
+
+    def notes(self, *, default: str = "keys") -> Notes:
+        """Play the score as written: exact times, no grace notes.
+
+        Parameters
+        ----------
+        default : str
+            Family of parts whose instrument is unknown.
+        """
+        if not self.parts:
+            return Notes.empty()
+        columns: list[list[ArrayLike]] = [[] for _ in range(5)]
+        for part in self.parts:
+            held = part.duration_q > 0
+            onset = part.start_q[held]
+            end = onset + part.duration_q[held]
+            instrument = np.full(len(onset), part.instrument or default)
+            row = (
+                self.seconds(onset),
+                self.seconds(end),
+                part.pitch_midi[held],
+                part.velocity[held],
+                instrument,
+            )
+            for column, values in zip(columns, row, strict=True):
+                column.append(values)
+        start, stop, pitch, velocity, instrument = (np.concatenate(column) for column in columns)
+        return Notes(start, stop, pitch, velocity, np.ones(len(start)), instrument).sorted()
+
+
+def read_score(path: str | os.PathLike[str]) -> Score:
+    """Read a MusicXML or MIDI file.
+
+    Parameters
+    ----------
+    path : path-like
+        ``.mxl``, ``.musicxml``, ``.xml``, ``.mid`` or ``.midi``.
+
+    Returns
+    -------
+    Score
+        An upbeat starts at 0. No notes at all is valid: a score of no parts.
+
+    Raises
+    ------
+    ottava.errors.InputError
+        If the file is missing, damaged, or of another kind.
+    ottava.errors.MissingError
+        If partitura is needed and not installed.
+    """
+    path = Path(path)
+    suffix = path.suffix.lower()
+    if suffix not in _SUFFIXES:
+        raise InputError(
+            "this is no score", path=path, found=suffix or "no suffix", expected=", ".join(_SUFFIXES)
+        )
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise InputError(f"cannot be read: {error.strerror}", path=path) from error
+    return _read_midi(path, data) if suffix in (".mid", ".midi") else _read_musicxml(path, data)
+
+
+def _read_midi(path: Path, data: bytes) -> Score:
+    import symusic
+
+    try:
+        score = symusic.Score.from_midi(data)
+    except Exception as error:  # symusic raises whatever its C++ core threw
+        raise InputError(f"damaged MIDI: {error}", path=path) from error
+    parts = []
+    for track in score.tracks:
+        notes = track.notes.numpy()
+        onset, duration = notes["time"] / score.tpq, notes["duration"] / score.tpq
+        velocity = np.clip(notes["velocity"], 1, 127)
+        drums = track.is_drum
+        parts.append(_part(track.name, track.program, drums, onset, duration, notes["pitch"], velocity))
+    # By the MIDI standard the default tempo holds until the first mark, wherever that is.
+    marks = [(tempo.time / score.tpq, tempo.qpm) for tempo in score.tempos]
+    return _score(parts, [(0.0, DEFAULT_TEMPO_QPM), *marks])
+
+
+def _read_musicxml(path: Path, data: bytes) -> Score:
+    try:
+        import partitura
+    except ImportError as error:
+        raise MissingError(
+            "reading MusicXML needs partitura", path=path, expected="pip install 'ottava[score]'"
+        ) from error
+    try:
+        xml = _unpack(data)
+        programs = _programs(ElementTree.fromstring(xml))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # remarks about directions in words, which play no part here
+            score = partitura.load_musicxml(io.BytesIO(xml), quiet=True)
+            tables = [(part, partitura.utils.music.ensure_notearray(part)) for part in score.parts]
+    except (
+        Exception
+    ) as error:  # three parsers, each with errors of its own; all mean that the file is at fault
+        raise InputError(f"damaged MusicXML: {error}", path=path) from error
+    tempos = [
+        (float(part.quarter_map(mark.start.t)), float(mark.bpm))
+        for part, _ in tables
+        for mark in part.iter_all(partitura.score.Tempo)
+        if mark.bpm > 0 and mark.unit in (None, "q")
+    ]
+    parts = []
+    for part, table in tables:
+        program, drums = programs.get(part.id, (None, False))
+        onset, duration = table["onset_quarter"], table["duration_quarter"]
+        velocity = np.full(len(table), NOMINAL_VELOCITY)
+        parts.append(_part(part.part_name or "", program, drums, onset, duration, table["pitch"], velocity))
+    return _score(parts, tempos)
+
+
+def _unpack(data: bytes) -> bytes:
+    """Return the score inside a compressed file.
+
+    The archive's own list of contents is not asked: notation programs have shipped lists that are no XML,
+    and there is one score in it.
+    """
+    if not zipfile.is_zipfile(io.BytesIO(data)):
+        return data
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        for name in archive.namelist():
+            if name.lower().endswith((".xml", ".musicxml")) and not name.startswith("META-INF/"):
+                return archive.read(name)
+    raise ValueError("no score in the archive")
+
+
+def _programs(root: ElementTree.Element) -> dict[str, tuple[int | None, bool]]:
+    """Return program, counted from 0, and whether it is percussion, of each part's first instrument."""
+    programs: dict[str, tuple[int | None, bool]] = {}
+    for part in root.iter("score-part"):
+        number = part.findtext("midi-instrument/midi-program")
+        drums = part.findtext("midi-instrument/midi-channel") == "10"
+        programs[part.get("id", "")] = (None if number is None else min(max(int(number) - 1, 0), 127), drums)
+    return programs
+
+
+def _part(
+    name: str,
+    program: int | None,
+    drums: bool,
+    onset: ArrayLike,
+    duration: ArrayLike,
+    pitch: ArrayLike,
+    velocity: ArrayLike,
+) -> Part:
+    onset, pitch = np.asarray(onset, dtype=np.float64), np.asarray(pitch, dtype=np.int16)
+    duration, velocity = np.asarray(duration, dtype=np.float64), np.asarray(velocity, dtype=np.int16)
+    order = np.lexsort((pitch, onset))
+    columns = tuple(column[order] for column in (onset, duration, pitch, velocity))
+    return Part(" ".join(name.split()), program, drums, *columns)
+
+
+def _score(parts: list[Part], tempos: list[tuple[float, float]]) -> Score:
+    """Drop empty parts, move an upbeat to 0 and let the first tempo hold from there."""
+    parts = [part for part in parts if len(part)]
+    shift = -min((float(part.start_q[0]) for part in parts if part.start_q[0] < 0), default=0.0)
+    marks = dict(sorted((max(at + shift, 0.0), tempo) for at, tempo in tempos))
+    if 0.0 not in marks:
+        # Music before the first mark is taken at that mark's tempo; scores print it over the first full bar.
+        marks[0.0] = next(iter(marks.values()), DEFAULT_TEMPO_QPM)
+    moved = (replace(part, start_q=part.start_q + shift) for part in parts)
+    return Score(tuple(moved), tuple(sorted(marks.items())))
