@@ -29,8 +29,8 @@ written atomically and load with ``weights_only=True``. ``--resume auto`` contin
 
 A resumed run takes the same steps as one that was never stopped, when two things are functions of the step
 and not of history. The floor seeds torch anew before every batch
-(:class:`ottava.training.callbacks.StepSeeds`); the data module reads its examples in an :class:`ottava.training.order.Order`, which starts where the trainer
-stands.
+(:class:`ottava.training.callbacks.StepSeeds`); the data module reads its examples in an
+:class:`ottava.training.order.Order`, which starts where the trainer stands.
 
 Training stops on a loss or gradient that is not finite and names the step. With ``--ema_decay`` an
 exponential average of the weights is what is validated, kept and exported.

@@ -190,6 +190,8 @@ class _CommandLine(LightningCLI):
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise OutputError("the run folder cannot be made", path=folder, found=str(error)) from error
+        for part in folder.glob(".*.part"):  # left by a run that was killed while it wrote
+            part.unlink()
         with atomic_write(saved, force=True) as file:
             file.write(self.config_text.encode())
         with atomic_write(folder / "environment.json", force=True) as file:
