@@ -176,6 +176,12 @@ def test_damaged_checkpoint(straight: Path, tmp_path: Path) -> None:
     with pytest.raises(TrainingError, match="no such checkpoint"):
         main(["export", "tiny", "--checkpoint", str(tmp_path), "--out", str(tmp_path / "w.onnx")])
     assert not (tmp_path / "w.onnx").exists()
+    with pytest.raises(TrainingError, match=r"damaged\.ckpt"):
+        run(tmp_path / "run", f"--resume={damaged}")
+    torch.save({"state_dict": {}}, damaged)
+    with pytest.raises(TrainingError, match="of no run of Ottava"):
+        run(tmp_path / "run", f"--resume={damaged}")
+    assert not (tmp_path / "run").exists()
 
 
 def test_one_batch_is_learnt_and_every_weight_takes_part() -> None:

@@ -9,12 +9,12 @@ from typing import Any
 import torch
 from lightning.fabric.plugins import TorchCheckpointIO
 from lightning.pytorch import Callback, LightningModule, Trainer
-from lightning.pytorch.callbacks import Checkpoint
+from lightning.pytorch.callbacks import Checkpoint, RichProgressBar
 
 from ottava.errors import TrainingError
 from ottava.io.files import atomic_write
 
-__all__ = ["AtomicCheckpoints", "FiniteLoss", "ResumePoint", "StepSeeds"]
+__all__ = ["AtomicCheckpoints", "FiniteLoss", "ProgressBar", "ResumePoint", "StepSeeds", "load_checkpoint"]
 
 
 class AtomicCheckpoints(TorchCheckpointIO):
@@ -54,6 +54,26 @@ def load_checkpoint(path: str | Path) -> dict[str, Any]:
             "this is not a checkpoint of tensors and plain data", path=path, found=str(error).split("\n")[0]
         ) from error
     return checkpoint
+
+
+class ProgressBar(RichProgressBar):
+    """Lightning's bar on stderr, without the number of epochs, which a run counted in steps does not have."""
+
+    def __init__(self) -> None:
+        super().__init__(console_kwargs={"stderr": True})
+
+    def get_metrics(self, trainer: Trainer, pl_module: LightningModule) -> dict[str, Any]:
+        """Return what the bar shows beside the time."""
+        return {
+            name: value for name, value in super().get_metrics(trainer, pl_module).items() if name != "v_num"
+        }
+
+    def _get_train_description(self, current_epoch: int) -> str:
+        return (
+            "Training"
+            if self.trainer.max_epochs == -1
+            else str(super()._get_train_description(current_epoch))
+        )
 
 
 class StepSeeds(Callback):

@@ -13,7 +13,7 @@ from typing import Any
 import yaml
 from jsonargparse import ArgumentError
 from jsonargparse.typing import PositiveInt
-from lightning.pytorch.callbacks import EMAWeightAveraging, ModelCheckpoint, RichProgressBar
+from lightning.pytorch.callbacks import EMAWeightAveraging, ModelCheckpoint
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from lightning.pytorch.trainer import Trainer
@@ -23,7 +23,14 @@ import ottava
 from ottava.errors import OutputError, TrainingError, UsageError
 from ottava.io.files import atomic_write
 from ottava.spec import Spec, find_spec, resolve
-from ottava.training.callbacks import AtomicCheckpoints, FiniteLoss, ResumePoint, StepSeeds
+from ottava.training.callbacks import (
+    AtomicCheckpoints,
+    FiniteLoss,
+    ProgressBar,
+    ResumePoint,
+    StepSeeds,
+    load_checkpoint,
+)
 from ottava.training.provenance import provenance
 
 __all__ = ["train"]
@@ -81,9 +88,7 @@ def _quiet_lightning() -> Iterator[None]:
     loggers = [logging.getLogger(f"lightning.{part}") for part in ("pytorch", "fabric")]
     levels = [logger.level for logger in loggers]
     with warnings.catch_warnings():
-        warnings.filterwarnings(
-            "ignore", message="Checkpoint directory .* exists and is not empty"
-        )  # a resumed run
+        warnings.filterwarnings("ignore", message="Checkpoint directory .* exists and is not empty")
         warnings.filterwarnings("ignore", message=".*does not have many workers")
         warnings.filterwarnings("ignore", message=".*treespec, LeafSpec")  # Lightning behind torch
         for logger in loggers:
@@ -98,7 +103,7 @@ def _quiet_lightning() -> Iterator[None]:
 def _shipped_config(spec: Spec, value: str, option: str) -> str:
     """Replace the name of a configuration that the system ships by its path."""
     name = value.removeprefix("--config=")
-    if (option != "--config" and name == value) or Path(name).is_file():
+    if (option not in ("--config", "-c") and name == value) or Path(name).is_file():
         return value
     shipped = {Path(f.name).stem: f for f in (spec.folder / "train").iterdir() if f.name.endswith(".yaml")}
     if name not in shipped:
@@ -146,10 +151,11 @@ class _CommandLine(LightningCLI):
     def instantiate_trainer(self, **_: Any) -> Trainer:
         config, given = self.config, self.config_init.trainer
         self.config_text = self.parser.dump(config, skip_unset=False)
-        record = {"system": self.spec.name, "version": ottava.__version__, "config": self.config_text}
+        lasting = {k: v for k, v in yaml.safe_load(self.config_text).items() if k not in ("run", "resume")}
+        record = {"system": self.spec.name, "version": ottava.__version__, "config": yaml.safe_dump(lasting)}
         callbacks = [StepSeeds(int(config.seed_everything)), FiniteLoss()]
         if given.enable_progress_bar is not False:
-            callbacks.append(RichProgressBar(console_kwargs={"stderr": True}))
+            callbacks.append(ProgressBar())
         if config.ema_decay is not None:
             callbacks.append(EMAWeightAveraging(decay=config.ema_decay))
         callbacks += given.callbacks or []
@@ -175,8 +181,8 @@ class _CommandLine(LightningCLI):
         folder, resume = self.folder, self.config.resume
         last = folder / "last.ckpt"
         checkpoint = {"never": None, "auto": last if last.is_file() else None}.get(resume, Path(resume))
-        if checkpoint is not None and not checkpoint.is_file():
-            raise TrainingError("there is no checkpoint to resume from", path=checkpoint)
+        if checkpoint is not None:
+            _check_same_model(checkpoint, self.config_text)
         if not self.trainer.is_global_zero:
             return checkpoint
         saved = folder / "config.yaml"
@@ -184,8 +190,6 @@ class _CommandLine(LightningCLI):
             raise OutputError(
                 "a run is here already", path=folder, expected="--resume auto, or another --run"
             )
-        if checkpoint is last and saved.exists():
-            _check_same_model(saved, self.config_text)
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -203,13 +207,16 @@ def _listed(value: Any) -> list[Any]:
     return value if isinstance(value, list) else [value] if value is not None else []
 
 
-def _check_same_model(saved: Path, text: str) -> None:
-    before, now = (yaml.safe_load(t)["model"] for t in (saved.read_text(), text))
+def _check_same_model(checkpoint: Path, config_text: str) -> None:
+    record = load_checkpoint(checkpoint).get("ottava")
+    if record is None:
+        raise TrainingError("this checkpoint is of no run of Ottava", path=checkpoint)
+    before, now = (yaml.safe_load(text)["model"] for text in (record["config"], config_text))
     changed = sorted(key for key in before.keys() | now.keys() if before.get(key) != now.get(key))
     if changed:
         raise UsageError(
             "the run to resume has another model",
-            path=saved,
+            path=checkpoint,
             found=", ".join(f"{key}: {before.get(key)}" for key in changed),
             expected=", ".join(f"{key}: {now.get(key)}" for key in changed),
         )
