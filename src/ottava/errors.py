@@ -51,6 +51,7 @@ class OttavaError(Exception):
         self.found = found
         self.expected = expected
         super().__init__(str(self))
+        self.path = os.fspath(path) if path is not None else None  # ImportError has a path too, and clears it
 
     def __str__(self) -> str:
         text = f"{self.path}: {self.message}" if self.path else self.message

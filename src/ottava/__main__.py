@@ -1,0 +1,7 @@
+"""``python -m ottava`` is the command line."""
+
+import sys
+
+from ottava.cli import main
+
+sys.exit(main())

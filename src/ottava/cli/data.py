@@ -1,0 +1,127 @@
+"""``ottava data``: the corpora known, whether one is whole, and making the rendered one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from cyclopts import App, Parameter
+
+from ottava.errors import MissingError
+
+__all__ = ["app"]
+
+app = App(
+    name="data",
+    help="List data sets, check one, or make one.",
+    help_format="plaintext",
+    default_parameter=Parameter(negative=""),
+)
+
+
+@app.command(name="list")
+def list_corpora() -> int:
+    """List the data sets that can be read in the layout in which they are distributed."""
+    from ottava.corpora import NAMES, find_corpus
+
+    for name in NAMES:
+        corpus = find_corpus(name)
+        ships = "its weights may be given to everybody" if corpus.weights_may_ship else "for research"
+        print(f"{name}: {corpus.title}, version {corpus.version}")
+        print(f"    {corpus.licence}; {ships}")
+        print(f"    {corpus.url}")
+    return 0
+
+
+@app.command
+def check(name: str, folder: Path, *, checksums: Path | None = None) -> int:
+    """Check that a data set is whole: what is missing, and what is damaged.
+
+    Parameters
+    ----------
+    name : str
+        Name of the data set.
+    folder : path
+        Where it lies.
+    checksums : path
+        A list of checksums, as sha256sum writes it.
+    """
+    from ottava.corpora import validate
+
+    found = validate(name, folder, checksums)
+    for line in found.lines():
+        print(line)
+    return 0 if found.complete else 1
+
+
+@app.command
+def make(
+    out: Path,
+    *,
+    scores: Path,
+    soundfont: list[Path],
+    drum_soundfont: list[Path] | None = None,
+    piano_samples: list[str] | None = None,
+    split: Literal["train", "valid", "test"] = "train",
+    count: int = 100,
+    length_s: float = 60.0,
+    seed: int = 0,
+    jobs: Annotated[int, Parameter(("--jobs", "-j"))] = 1,
+) -> int:
+    """Make, or complete, a corpus of rendered music with its truth.
+
+    An interrupted run goes on where it stopped. The same seed makes the same items.
+
+    Parameters
+    ----------
+    out : path
+        Folder of the corpus.
+    scores : path
+        Folder of scores and grooves.
+    soundfont : path
+        SoundFont for everything; may be given several times.
+    drum_soundfont : path
+        Further SoundFont with drum kits only; may be given several times.
+    piano_samples : path
+        Folders of one sampled piano, with commas; may be given several times.
+    split : str
+        Which pieces may be used.
+    count : int
+        Number of items.
+    length_s : float
+        Length of an item in seconds.
+    seed : int
+        Seed of the corpus.
+    jobs : int
+        Items to make at a time.
+    """
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
+
+    try:
+        from ottava.corpora.rendered import Recipe, make_rendered
+    except ModuleNotFoundError as error:
+        raise MissingError(
+            "making data needs the extra [train]", found=str(error), expected='pip install "ottava[train]"'
+        ) from error
+    recipe = Recipe(
+        scores,
+        tuple(soundfont),
+        drum_soundfonts=tuple(drum_soundfont or ()),
+        piano_samples=tuple(tuple(Path(part) for part in group.split(",")) for group in piano_samples or ()),
+        split=split,
+        length_s=length_s,
+    )
+    columns = (BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True)) as bar:
+        task = bar.add_task("", total=count)
+        made = make_rendered(
+            out,
+            recipe,
+            count=count,
+            seed=seed,
+            jobs=jobs,
+            progress=lambda done, total: bar.update(task, completed=done, total=total),
+        )
+    print(made)
+    return 0

@@ -1,0 +1,80 @@
+"""``ottava doctor``: is all there, and does it work?"""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Callable
+from functools import partial
+from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec as find_module
+
+import ottava
+from ottava.errors import MissingError, ModelError, OttavaError
+from ottava.spec import Spec, iter_specs, resolve
+
+__all__ = ["doctor"]
+
+_PARTS = ("numpy", "onnxruntime", "soundfile", "soxr", "symusic", "rich", "cyclopts")
+_EXTRAS = {
+    "video": ("av", "m4a, aac and the sound of videos"),
+    "score": ("partitura", "MusicXML as input"),
+    "train": ("lightning", "training"),
+}
+
+
+def doctor() -> int:
+    """Check the installation: versions, threads, models, extras, and a run on the example."""
+    from ottava.runtime.session import default_threads
+
+    print(f"ottava {ottava.__version__}, Python {platform.python_version()}, {platform.platform()}")
+    print(f"threads {default_threads()}")
+    sound = [_check(part, partial(_version, part)) for part in _PARTS]
+    for spec in iter_specs():
+        sound.append(_check(f"model {spec.name}", partial(_model, spec)))
+        sound += [
+            _check(f"{verb.name} the example", partial(_example, verb.function))
+            for verb in spec.verbs
+            if "audio" in verb.accepts
+        ]
+    for extra, (module, purpose) in _EXTRAS.items():
+        state = "installed" if find_module(module) else f'not installed: pip install "ottava[{extra}]"'
+        print(f"--   [{extra}] for {purpose}: {state}")
+    return 0 if all(sound) else 1
+
+
+def _check(name: str, test: Callable[[], str]) -> bool:
+    try:
+        print(f"ok   {name}: {test()}")
+    except (OttavaError, ImportError, OSError) as error:
+        print(f"FAIL {name}: {error}")
+        return False
+    return True
+
+
+def _version(part: str) -> str:
+    __import__(part)
+    try:
+        return version(part)
+    except PackageNotFoundError as error:
+        raise MissingError(f"{part} has no version") from error
+
+
+def _model(spec: Spec) -> str:
+    from ottava.runtime.cards import read_card
+    from ottava.runtime.session import Session
+    from ottava.runtime.weights import find_weights
+
+    weights = find_weights(spec)
+    session = Session(weights, spec)
+    known = f"sha256 {weights.sha256[:12]} as its card says"
+    return f"{read_card(spec).version}, {known}, {session.threads} threads"
+
+
+def _example(function: str) -> str:
+    from ottava.pipelines.listen import find_example
+
+    result = resolve(function)(find_example())
+    if not any(len(payload) for payload in result.payloads.values()):
+        raise ModelError("found nothing in the example", path=find_example(), expected="music")
+    found = ", ".join(repr(payload) for payload in result.payloads.values())
+    return f"{found}, {result.elapsed_s / result.duration_s:.3f} of the sound's length"

@@ -1,0 +1,113 @@
+"""Long inputs in chunks: bounded memory, and the outputs of the whole.
+
+A convolutional network over time sees, for each output frame, only the frames within its receptive field.
+Features are cut into chunks of a fixed number of frames, each with a margin on both sides; of the outputs the
+margins' frames are dropped, and what remains is laid end to end. With a margin of at least half the receptive
+field nothing differs from running over the whole input, but for the rounding of sums taken in another order.
+
+Chunks lie on a fixed grid counted from the first frame. So it makes no difference in which pieces features
+arrive, and a stream gives bit for bit the outputs of an array.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import chain
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ottava.errors import ModelError, UsageError
+
+__all__ = ["Network", "run_in_chunks", "stream_in_chunks"]
+
+Network = Callable[[NDArray[np.float32]], Mapping[str, NDArray[Any]]]
+"""Features of shape (channels, frames, bins) to named outputs whose first axis is the same frames."""
+
+
+def stream_in_chunks(
+    network: Network, blocks: Iterable[NDArray[np.float32]], *, chunk_frames: int, margin_frames: int
+) -> Iterator[dict[str, NDArray[Any]]]:
+    """Run a network over a stream of features.
+
+    Holds one chunk with its margins and one block at a time, however long the stream is.
+
+    Parameters
+    ----------
+    network : callable
+        Takes features of shape (channels, frames, bins), at most ``chunk_frames + 2 * margin_frames`` of
+        them, and returns named arrays whose first axis is those frames.
+    blocks : iterable of ndarray, shape (channels, n, bins)
+        Consecutive features, in pieces of any lengths.
+    chunk_frames : int
+        Frames to keep of each run, at least 1. A multiple of the network's stride over time, if it has one.
+    margin_frames : int
+        Frames of context on both sides, likewise. At both ends of the stream there is none, so that the
+        network pads there as it would pad the whole.
+
+    Yields
+    ------
+    dict of str to ndarray
+        Outputs of the next ``chunk_frames`` frames; fewer in the last one. Nothing for an empty stream.
+
+    Raises
+    ------
+    ottava.errors.UsageError
+        If the numbers of frames are out of range.
+    ottava.errors.ModelError
+        If an output's first axis is not the frames.
+    """
+    if chunk_frames < 1 or margin_frames < 0:
+        raise UsageError(
+            "chunks out of range",
+            found=f"chunk_frames {chunk_frames}, margin_frames {margin_frames}",
+            expected="chunk_frames at least 1, margin_frames at least 0",
+        )
+    held: list[NDArray[np.float32]] = []
+    first = begin = end = 0  # frames: the first one held, the next chunk's begin, one past the last one held
+    for block in chain(blocks, [None]):
+        if block is not None:
+            held.append(block)
+            end += block.shape[1]
+        while begin < end and (block is None or end >= begin + chunk_frames + margin_frames):
+            features = held[0] if len(held) == 1 else np.concatenate(held, axis=1)
+            size = min(chunk_frames, end - begin)
+            yield _run(network, features[:, : begin + size + margin_frames - first], begin - first, size)
+            begin += size
+            keep = max(begin - margin_frames, 0)
+            held, first = [features[:, keep - first :]], keep
+
+
+def run_in_chunks(
+    network: Network, features: NDArray[np.float32], *, chunk_frames: int, margin_frames: int
+) -> dict[str, NDArray[Any]]:
+    """Run a network over features held in memory, and stitch its outputs.
+
+    Parameters and errors as for :func:`stream_in_chunks`, with an array of shape (channels, frames, bins)
+    for the stream. Features without frames give one run over no frames.
+
+    Returns
+    -------
+    dict of str to ndarray
+        The outputs, first axis all frames.
+    """
+    if features.shape[1] == 0:
+        return _run(network, features, 0, 0)
+    parts = list(
+        stream_in_chunks(network, [features], chunk_frames=chunk_frames, margin_frames=margin_frames)
+    )
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+
+def _run(network: Network, features: NDArray[np.float32], skip: int, size: int) -> dict[str, NDArray[Any]]:
+    outputs = network(np.ascontiguousarray(features))
+    for name, output in outputs.items():
+        if len(output) != features.shape[1]:
+            raise ModelError(
+                f"output {name} does not keep the number of frames",
+                found=str(output.shape),
+                expected=f"first axis {features.shape[1]}",
+            )
+    # A copy, so that a chunk's margins are freed with it.
+    return {name: output[skip : skip + size].copy() for name, output in outputs.items()}
