@@ -1,0 +1,22 @@
+"""The rendered corpus: scores played by made-up musicians on many instruments in made-up rooms.
+
+MIDI or MusicXML → humanised performance (tempo, timing, velocity, articulation, pedal) → random orchestration →
+SoundFonts, samples or random string models → room, equaliser, noise, gain, codec → features and notes.
+
+A corpus is a folder of shards, one compressed ``.npz`` an item:
+
+``features``
+    uint8, shape (channels, frames, bins): levels of :class:`ottava.signal.logfreq.LogFrequency` times 255.
+``notes``
+    float32, shape (n, 5): start_s, end_s, pitch_midi, velocity, instrument (place in
+    :data:`ottava.results.FAMILIES`; 6 for drums, whose pitch is the General MIDI percussion key).
+``about``
+    JSON text: piece, split, kind, sources of sound, seed, version.
+
+Item ``i`` of seed ``s`` is the same for ever: each draws from its own generator, and an interrupted run goes on
+where it stopped. A note ends when its key is released, whether or not the pedal holds the sound on. Pieces, not items, are split into train, valid and test.
+"""
+
+from ottava.corpora.rendered.make import Recipe, load_item, make_item, make_rendered
+
+__all__ = ["Recipe", "load_item", "make_item", "make_rendered"]

@@ -1,0 +1,351 @@
+"""Making the rendered corpus, item by item, repeatably and resumably."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ottava.corpora.rendered import recording
+from ottava.corpora.rendered.arrangement import PROGRAMS, arrange_ensemble, draw_program
+from ottava.corpora.rendered.performance import DRUMS, Performance, humanise, press_pedal
+from ottava.corpora.rendered.pieces import Groove, Piece, find_grooves, find_pieces, made_up_piece, split_of
+from ottava.corpora.rendered.synthesis import ModelledString, SampledInstrument, SoundFont
+from ottava.errors import InputError
+from ottava.io.files import atomic_write
+from ottava.results import FAMILIES
+from ottava.signal.logfreq import LogFrequency
+
+__all__ = ["Recipe", "load_item", "make_item", "make_rendered"]
+
+_VERSION = 1
+_FEATURES = LogFrequency()
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What a rendered corpus is made from.
+
+    Parameters
+    ----------
+    scores : pathlib.Path
+        Folder with scores, see :func:`ottava.corpora.rendered.pieces.find_pieces`, and the Groove MIDI set.
+    soundfonts : tuple of pathlib.Path
+        General MIDI SoundFonts for everything.
+    drum_soundfonts : tuple of pathlib.Path
+        Further SoundFonts, with drum kits only.
+    piano_samples : tuple of tuple of pathlib.Path
+        Sampled pianos, each a group of folders.
+    split : str
+        ``"train"``, ``"valid"`` or ``"test"``: which pieces and grooves may be used.
+    kinds : dict of str to float
+        Shares of the kinds of item: ``"piano"``, ``"ensemble"``, ``"solo"`` (one family, not piano), ``"drums"``.
+    length_s : float
+        Length of an item in seconds.
+    """
+
+    scores: Path
+    soundfonts: tuple[Path, ...]
+    drum_soundfonts: tuple[Path, ...] = ()
+    piano_samples: tuple[tuple[Path, ...], ...] = ()
+    split: str = "train"
+    kinds: dict[str, float] = field(
+        default_factory=lambda: {"piano": 0.5, "ensemble": 0.35, "solo": 0.11, "drums": 0.04}
+    )
+    length_s: float = 60.0
+
+
+@lru_cache(maxsize=4)
+def _pieces(folder: Path, split: str) -> tuple[dict[str, list[Piece]], list[Groove]]:
+    """Return the pieces of a split by collection, and its grooves."""
+    by_source: dict[str, list[Piece]] = {}
+    for piece in find_pieces(folder):
+        if split_of(piece.name) == split:
+            by_source.setdefault(piece.source, []).append(piece)
+    return by_source, [g for g in find_grooves(folder) if g.split == split]
+
+
+@lru_cache(maxsize=8)
+def _sampled(folders: tuple[Path, ...]) -> SampledInstrument:
+    return SampledInstrument(folders)
+
+
+def _draw_parts(
+    recipe: Recipe, rng: np.random.Generator, *, made_up: float
+) -> tuple[str, list[Performance], float]:
+    """Return a piece's name, its performance from somewhere in the middle, and its tempo."""
+    by_source, _ = _pieces(recipe.scores, recipe.split)
+    for _attempt in range(8):
+        if rng.random() < made_up or not by_source:
+            name, bpm, parts = "made-up", rng.uniform(40, 110), [*made_up_piece(rng)]
+        else:
+            sources = sorted(by_source)
+            weights = np.array([{"lieder": 2.0, "pop909": 1.0}.get(s, 1.0) for s in sources])
+            source = sources[rng.choice(len(sources), p=weights / weights.sum())]
+            piece = by_source[source][int(rng.integers(len(by_source[source])))]
+            name, bpm, parts = piece.name, piece.bpm * np.exp(rng.normal(0, 0.25)), piece.read()
+        parts = [p for p in parts if len(p.start_q)]
+        if sum(len(p.start_q) for p in parts) < 20:
+            continue  # an empty or nearly empty score
+        if name != "made-up":
+            shift = int(rng.integers(-7, 8))
+            low = min(int(p.pitch_midi.min()) for p in parts)
+            high = max(int(p.pitch_midi.max()) for p in parts)
+            shift = int(np.clip(shift, 21 - low, 108 - high)) if high - low <= 87 else 0
+            parts = [replace(p, pitch_midi=p.pitch_midi + shift) for p in parts]
+        played = humanise(parts, rng, bpm=bpm)
+        last_s = max(float(p.end_s.max()) for p in played if len(p))
+        begin_s = rng.uniform(0, max(last_s - recipe.length_s, 0))
+        cut = [p.window(begin_s, begin_s + recipe.length_s) for p in played]
+        if sum(map(len, cut)) >= 20:
+            return name, cut, bpm
+    raise InputError("eight scores in a row were nearly empty", path=recipe.scores)
+
+
+def _merge(parts: list[Performance]) -> Performance:
+    """Play several parts on one keyboard: a key can only be struck again once it is up."""
+    joined = Performance(
+        *(np.concatenate([getattr(p, n) for p in parts]) for n in ("start_s", "end_s", "pitch_midi", "velocity"))
+    )
+    order = np.lexsort((joined.start_s, joined.pitch_midi))
+    start_s, end_s, pitch = joined.start_s[order], joined.end_s[order].copy(), joined.pitch_midi[order]
+    keep = np.ones(len(order), bool)
+    keep[1:] = (pitch[1:] != pitch[:-1]) | (np.diff(start_s) > 0.04)
+    start_s, end_s, pitch, velocity = start_s[keep], end_s[keep], pitch[keep], joined.velocity[order][keep]
+    same = np.flatnonzero(pitch[:-1] == pitch[1:])
+    end_s[same] = np.maximum(np.minimum(end_s[same], start_s[same + 1] - 0.005), start_s[same] + 0.02)
+    order = np.argsort(start_s, kind="stable")
+    return Performance(start_s[order], end_s[order], pitch[order], velocity[order])
+
+
+def _draw_drums(recipe: Recipe, rng: np.random.Generator, bpm: float) -> Performance | None:
+    _, grooves = _pieces(recipe.scores, recipe.split)
+    long_enough = [g for g in grooves if _stretch(g.bpm, bpm) is not None]
+    if not long_enough:
+        return None
+    groove = long_enough[int(rng.integers(len(long_enough)))]
+    played = groove.read()
+    stretch = _stretch(groove.bpm, bpm)
+    assert stretch is not None
+    start_s = played.start_s * stretch
+    if not len(start_s):
+        return None
+    # Short fills and beats are repeated until the item is full.
+    period_s = max(float(start_s[-1]) + 0.25 * 60 / bpm, 1.0)
+    times = int(np.ceil(recipe.length_s / period_s))
+    start_s = np.concatenate([start_s + i * period_s for i in range(times)])
+    keep = start_s < recipe.length_s - 0.2
+    pitch, velocity = (np.tile(a, times)[keep] for a in (played.pitch_midi, played.velocity))
+    return Performance(start_s[keep], start_s[keep] + 0.1, pitch, velocity, DRUMS)
+
+
+def _stretch(groove_bpm: float, bpm: float) -> float | None:
+    """Return the factor on time that brings a groove to a tempo, its half or its double, if it is a mild one."""
+    for factor in (groove_bpm / bpm, groove_bpm / bpm / 2, 2 * groove_bpm / bpm):
+        if 0.7 <= factor <= 1.4:
+            return factor
+    return None
+
+
+def _render_piano(
+    recipe: Recipe, part: Performance, rng: np.random.Generator, tune: float
+) -> tuple[NDArray[np.float32], str]:
+    rate_hz = _FEATURES.rate_hz
+    choice = rng.random()
+    if choice < 0.4 and recipe.piano_samples:
+        folders = recipe.piano_samples[int(rng.integers(len(recipe.piano_samples)))]
+        sound = _sampled(folders).play(part, rng)
+        return _retune(sound, rate_hz, tune), folders[0].name
+    if choice < 0.65:
+        return _retune(ModelledString(rng, rate_hz).play(part, rng), rate_hz, tune), "modelled string"
+    font = recipe.soundfonts[int(rng.integers(len(recipe.soundfonts)))]
+    program = int(rng.choice([0, 0, 0, 0, 1, 1, 2, 3]))
+    sound = SoundFont(font).play([replace(part, program=program)], rate_hz=rate_hz / tune)
+    return sound, f"{font.stem}:{program}"
+
+
+def _retune(sound: NDArray[np.float32], rate_hz: int, tune: float) -> NDArray[np.float32]:
+    import soxr
+
+    return np.asarray(soxr.resample(sound, rate_hz * tune, rate_hz, quality="MQ"), np.float32)
+
+
+def _rms(sound: NDArray[np.float32]) -> float:
+    return float(np.sqrt(np.mean(np.square(sound)))) + 1e-9
+
+
+def make_item(recipe: Recipe, seed: int, index: int) -> tuple[NDArray[np.float32], NDArray[np.float32], dict[str, object]]:
+    """Make one item of the corpus.
+
+    Parameters
+    ----------
+    recipe : Recipe
+        Sources and shares.
+    seed, index : int
+        Name the item; the same pair gives the same item.
+
+    Returns
+    -------
+    sound : ndarray of float32, shape (n,)
+        Mono at the features' rate (16 kHz).
+    notes : ndarray of float32, shape (m, 5)
+        See :mod:`ottava.corpora.rendered`.
+    about : dict
+        Where it comes from, plain data.
+    """
+    rng = np.random.default_rng((seed, index, {"train": 0, "valid": 1, "test": 2}[recipe.split]))
+    rate_hz = _FEATURES.rate_hz
+    kinds = sorted(recipe.kinds)
+    shares = np.array([recipe.kinds[k] for k in kinds])
+    kind = kinds[rng.choice(len(kinds), p=shares / shares.sum())]
+    # Played a little sharp or flat, and so a little faster or slower: one resampling.
+    tune = 2 ** (rng.normal(0, 12) / 1200)
+    cast: list[tuple[str, Performance]]
+    if kind == "piano":
+        name, parts, bpm = _draw_parts(recipe, rng, made_up=0.2)
+        if len(parts) > 1 and rng.random() < 0.5:
+            parts = parts[-1:] if len(parts[-1]) > 20 else parts
+        part = heard = _merge(parts)
+        if rng.random() < 0.6:
+            heard = press_pedal(part, rng, period_s=60 / bpm * float(rng.choice([1, 2, 2, 3, 4])))
+        sound, voices = _render_piano(recipe, heard, rng, tune)
+        cast, sources = [("keys", part)], [voices]
+    elif kind == "drums":
+        name, bpm = "groove", rng.uniform(70, 150)
+        drums = _draw_drums(recipe, rng, bpm)
+        cast, sound, sources = _render_cast(recipe, [("drums", drums)] if drums is not None else [], rng, tune)
+    else:
+        name, parts, bpm = _draw_parts(recipe, rng, made_up=0.1)
+        if kind == "solo":
+            family = str(rng.choice(list(FAMILIES)))
+            part = parts[int(rng.integers(len(parts)))] if rng.random() < 0.6 else _merge(parts)
+            if not len(part):
+                part = _merge(parts)
+            planned = [(family, replace(part, program=draw_program(family, rng)))]
+        else:
+            beat = _draw_drums(recipe, rng, bpm) if rng.random() < 0.5 else None
+            planned = arrange_ensemble(parts, beat, rng)
+        cast, sound, sources = _render_cast(recipe, planned, rng, tune)
+    sound = recording.record(sound[: int(recipe.length_s * rate_hz)], rng, rate_hz=rate_hz)
+    rows = [
+        (start / tune, end / tune, pitch, velocity, 6 if family == "drums" else FAMILIES.index(family))
+        for family, part in cast
+        for start, end, pitch, velocity in zip(
+            part.start_s, part.end_s, part.pitch_midi, part.velocity, strict=True
+        )
+    ]
+    notes = np.array(sorted(rows), np.float32).reshape(-1, 5)
+    notes = notes[notes[:, 0] < len(sound) / rate_hz]
+    about: dict[str, object] = {
+        "piece": name, "split": recipe.split, "kind": kind, "sources": sources, "seed": seed, "index": index,
+        "version": _VERSION,
+    }  # fmt: skip
+    return sound, notes, about
+
+
+def _render_cast(
+    recipe: Recipe, planned: list[tuple[str, Performance]], rng: np.random.Generator, tune: float
+) -> tuple[list[tuple[str, Performance]], NDArray[np.float32], list[str]]:
+    """Render an ensemble, each player from a SoundFont of its own or all from one, and mix."""
+    rate_hz = _FEATURES.rate_hz / tune
+    one_font = rng.random() < 0.5
+    fonts = recipe.soundfonts
+    font = fonts[int(rng.integers(len(fonts)))]
+    by_font: dict[Path, list[Performance]] = {}
+    for family, part in planned:
+        mine = font
+        if family == "drums":
+            choices = (*fonts, *recipe.drum_soundfonts)
+            mine = choices[int(rng.integers(len(choices)))]
+        elif not one_font:
+            mine = fonts[int(rng.integers(len(fonts)))]
+        by_font.setdefault(mine, []).append(part)
+    mix = np.zeros(int(recipe.length_s * rate_hz * tune) + 1, np.float32)
+    for path, parts in by_font.items():
+        volumes = [int(v) for v in rng.integers(70, 128, len(parts))]
+        sound = SoundFont(path).play(parts, rate_hz=rate_hz, volumes=volumes)
+        sound = sound[: len(mix)] / _rms(sound) * np.float32(10 ** (rng.normal(0, 2.5) / 20))
+        mix[: len(sound)] += sound
+    return planned, mix, [p.stem for p in by_font]
+
+
+def _write_item(recipe: Recipe, out: Path, seed: int, index: int) -> int:
+    sound, notes, about = make_item(recipe, seed, index)
+    levels = np.rint(np.clip(_FEATURES.features(sound), 0, 1) * 255).astype(np.uint8)
+    packed = io.BytesIO()
+    np.savez(packed, features=levels, notes=notes, about=np.array(json.dumps(about)))
+    with atomic_write(_path(out, recipe, seed, index)) as file:
+        file.write(packed.getbuffer())
+    return len(notes)
+
+
+def _path(out: Path, recipe: Recipe, seed: int, index: int) -> Path:
+    return out / recipe.split / f"{seed:03d}-{index:06d}.npz"
+
+
+def load_item(path: Path) -> tuple[NDArray[np.uint8], NDArray[np.float32], dict[str, object]]:
+    """Load a shard: features, notes and where it comes from, as in :mod:`ottava.corpora.rendered`."""
+    try:
+        with np.load(path, allow_pickle=False) as shard:
+            return shard["features"], shard["notes"], json.loads(str(shard["about"]))
+    except (OSError, ValueError, KeyError, EOFError) as error:
+        raise InputError("this shard is damaged", path=path, expected="features, notes, about") from error
+
+
+def make_rendered(
+    out: Path,
+    recipe: Recipe,
+    *,
+    count: int,
+    seed: int = 0,
+    jobs: int = 1,
+    progress: Callable[[int, int], None] | None = None,
+) -> int:
+    """Make (or complete) a rendered corpus.
+
+    Parameters
+    ----------
+    out : pathlib.Path
+        Folder of the corpus; items already there are kept.
+    recipe : Recipe
+        Sources and shares.
+    count : int
+        Number of items.
+    seed : int
+        Seed of the corpus.
+    jobs : int
+        Processes.
+    progress : callable or None
+        Called with (items done, items in all).
+
+    Returns
+    -------
+    int
+        How many items were made now.
+    """
+    (out / recipe.split).mkdir(parents=True, exist_ok=True)
+    todo = [i for i in range(count) if not _path(out, recipe, seed, i).exists()]
+    done = count - len(todo)
+    if jobs <= 1:
+        for index in todo:
+            _write_item(recipe, out, seed, index)
+            done += 1
+            if progress:
+                progress(done, count)
+        return len(todo)
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    with ProcessPoolExecutor(jobs) as pool:
+        for future in as_completed([pool.submit(_write_item, recipe, out, seed, i) for i in todo]):
+            future.result()
+            done += 1
+            if progress:
+                progress(done, count)
+    return len(todo)

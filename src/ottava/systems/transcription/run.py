@@ -1,0 +1,262 @@
+"""The verb ``transcribe``, and the warm model behind it."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterable, Iterator
+from typing import Any, overload
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ottava import __version__
+from ottava.errors import OttavaError
+from ottava.io.audio import AudioSource, stream_audio
+from ottava.results import Curves, Notes, Payload, Result
+from ottava.runtime.chunks import stream_in_chunks
+from ottava.runtime.session import Session
+from ottava.runtime.weights import find_weights
+from ottava.signal.logfreq import LogFrequency
+from ottava.spec import find_spec
+from ottava.systems.transcription.decode import Thresholds, decode_stream
+
+__all__ = ["Transcriber", "transcribe"]
+
+CHUNK_FRAMES = 1024
+"""Frames of each run of the network, about 25 s: large enough to be quick, small enough to be light."""
+_DEFAULT = Thresholds()
+
+
+class Transcriber:
+    """The transcription model, loaded once for many files.
+
+    Each stage can be entered on its own: :meth:`features`, :meth:`posteriors`, and
+    :func:`ottava.systems.transcription.decode.decode`.
+
+    Parameters
+    ----------
+    weights : path-like or None
+        An exported graph to use in place of the bundled one.
+    threads : int or None
+        Threads of the network; as many as there are cores, at most 4, when not given.
+
+    Raises
+    ------
+    ottava.errors.MissingError, ottava.errors.ModelError
+        If the weights are missing or not usable.
+    """
+
+    def __init__(self, weights: str | os.PathLike[str] | None = None, threads: int | None = None) -> None:
+        spec = find_spec("transcription")
+        self.session = Session(find_weights(spec, weights), spec, threads)
+        self.extractor = LogFrequency()
+        self.margin_frames = int(self.session.metadata["margin_frames"])
+
+    @property
+    def model(self) -> str:
+        """Name of the model with the beginning of its checksum."""
+        return self.session.weights.model
+
+    def features(self, samples: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return the network's input for mono sound at 16 kHz, shape (2, frames, 288)."""
+        return self.extractor.features(samples)
+
+    def posteriors(self, source: AudioSource) -> Curves:
+        """Return the network's output for a whole file.
+
+        Parameters
+        ----------
+        source : path-like, file object, or (samples, rate_hz)
+            See :func:`ottava.io.audio.load_audio`.
+
+        Returns
+        -------
+        Curves
+            ``onset``, ``frame``, ``offset``, ``velocity`` (t, 88); ``family`` (t, 88, 6); ``drum_onset``,
+            ``drum_velocity`` (t, 5). About 150 kB for each second of sound.
+        """
+        with stream_audio(source, rate_hz=self.extractor.rate_hz) as blocks:
+            return self._gather(list(self._run(blocks)))
+
+    def __call__(
+        self,
+        source: AudioSource,
+        *,
+        onset_threshold: float = _DEFAULT.onset,
+        frame_threshold: float = _DEFAULT.frame,
+        offset_threshold: float = _DEFAULT.offset,
+        drum_threshold: float = _DEFAULT.drum,
+        min_note_s: float = _DEFAULT.min_note_s,
+        instruments: Iterable[str] | None = None,
+        curves: bool = False,
+    ) -> Result:
+        """Transcribe one source. Parameters, result and errors are those of :func:`transcribe`."""
+        began = time.perf_counter()
+        limits = Thresholds(onset_threshold, frame_threshold, offset_threshold, drum_threshold, min_note_s)
+        wanted = None if instruments is None else tuple(instruments)
+        kept: list[dict[str, NDArray[np.float32]]] = []
+        with stream_audio(source, rate_hz=self.extractor.rate_hz) as blocks:
+            chunks = self._run(blocks)
+            notes = decode_stream(
+                _keep(chunks, kept) if curves else chunks,
+                frame_s=self.extractor.frame_s,
+                thresholds=limits,
+                instruments=wanted,
+            )
+        payloads: dict[str, Payload] = {"notes": _clip(notes, blocks.read_s)}
+        if curves:
+            payloads["curves"] = self._gather(kept)
+        return Result(
+            system="transcription",
+            model=self.model,
+            source=blocks.source,
+            payloads=payloads,
+            settings={
+                "onset_threshold": onset_threshold,
+                "frame_threshold": frame_threshold,
+                "offset_threshold": offset_threshold,
+                "drum_threshold": drum_threshold,
+                "min_note_s": min_note_s,
+                "instruments": None if wanted is None else list(wanted),
+            },
+            version=__version__,
+            duration_s=blocks.read_s,
+            elapsed_s=time.perf_counter() - began,
+            warnings=tuple(blocks.warnings),
+        )
+
+    def _run(self, blocks: Iterable[NDArray[np.float32]]) -> Iterator[dict[str, NDArray[np.float32]]]:
+        return stream_in_chunks(
+            self._network,
+            self.extractor.stream(blocks),
+            chunk_frames=CHUNK_FRAMES,
+            margin_frames=self.margin_frames,
+        )
+
+    def _network(self, features: NDArray[np.float32]) -> dict[str, NDArray[np.float32]]:
+        return {name: array[0] for name, array in self.session.run({"features": features[None]}).items()}
+
+    def _gather(self, chunks: list[dict[str, NDArray[np.float32]]]) -> Curves:
+        spec = find_spec("transcription")
+        values = {
+            name: np.concatenate([np.zeros((0, *axes[2:]), np.float32), *(c[name] for c in chunks)])  # type: ignore[arg-type]
+            for name, axes in spec.outputs.items()
+        }
+        return Curves(np.arange(len(values["onset"])) * self.extractor.frame_s, values)
+
+
+def _keep(
+    chunks: Iterable[dict[str, NDArray[np.float32]]], kept: list[dict[str, NDArray[np.float32]]]
+) -> Iterator[dict[str, NDArray[np.float32]]]:
+    for chunk in chunks:
+        kept.append(chunk)
+        yield chunk
+
+
+def _clip(notes: Notes, duration_s: float) -> Notes:
+    """Cut notes at the end of the sound, which may lie inside the last frame."""
+    notes = notes[notes.start_s < duration_s]
+    return Notes(
+        notes.start_s,
+        np.minimum(notes.end_s, duration_s),
+        notes.pitch_midi,
+        notes.velocity,
+        notes.confidence,
+        notes.instrument,
+    )
+
+
+@overload
+def transcribe(source: list[Any] | tuple[Any, ...], **options: Any) -> Iterator[Result | OttavaError]: ...
+@overload
+def transcribe(source: AudioSource, **options: Any) -> Result: ...
+def transcribe(
+    source: Any,
+    *,
+    onset_threshold: float = _DEFAULT.onset,
+    frame_threshold: float = _DEFAULT.frame,
+    offset_threshold: float = _DEFAULT.offset,
+    drum_threshold: float = _DEFAULT.drum,
+    min_note_s: float = _DEFAULT.min_note_s,
+    instruments: Iterable[str] | None = None,
+    curves: bool = False,
+    weights: str | os.PathLike[str] | None = None,
+    threads: int | None = None,
+) -> Result | Iterator[Result | OttavaError]:
+    """Turn sound into notes, labelled by instrument family, and drum hits.
+
+    Parameters
+    ----------
+    source : path-like, file object, (samples, rate_hz), or a list of those
+        Sound of any rate and number of channels.
+    onset_threshold : float
+        Least confidence of a note's beginning, above 0, at most 1. Lower finds more notes, and more wrong ones.
+    frame_threshold : float
+        Confidence below which a note has ended, above 0, at most 1.
+    offset_threshold : float
+        Least confidence of a release that ends a note, above 0, at most 1.
+    drum_threshold : float
+        Least confidence of a drum hit, above 0, at most 1.
+    min_note_s : float
+        Notes shorter than this are left out, in seconds.
+    instruments : iterable of str or None
+        The families that play, if known: of keys, plucked, bass, bowed, winds, voice, drums. Each note goes to the
+        likeliest of them.
+    curves : bool
+        Also return the raw posteriors, as ``result.curves``.
+    weights : path-like or None
+        An exported graph to use in place of the bundled one.
+    threads : int or None
+        Threads of the network; as many as there are cores, at most 4, when not given.
+
+    Returns
+    -------
+    Result or iterator of Result
+        ``result.notes`` is a :class:`ottava.results.Notes`, empty for silence. For a list, an iterator in its order,
+        in which an error stands in the place of a source that could not be used.
+
+    Raises
+    ------
+    ottava.errors.InputError
+        If the source cannot be read.
+    ottava.errors.UsageError
+        If a threshold is out of range or an instrument unknown.
+    ottava.errors.MissingError, ottava.errors.ModelError
+        If the weights are missing or not usable.
+
+    See Also
+    --------
+    ottava.load : Hold the model for many calls.
+
+    Examples
+    --------
+    >>> result = ottava.transcribe("song.mp3")  # doctest: +SKIP
+    >>> result.save("song.mid")  # doctest: +SKIP
+    """
+    options: dict[str, Any] = {
+        "onset_threshold": onset_threshold,
+        "frame_threshold": frame_threshold,
+        "offset_threshold": offset_threshold,
+        "drum_threshold": drum_threshold,
+        "min_note_s": min_note_s,
+        "instruments": None if instruments is None else tuple(instruments),
+        "curves": curves,
+    }
+    model = Transcriber(weights, threads)
+    # A pair of samples and their rate is one source, not a list of two.
+    if isinstance(source, list) or (isinstance(source, tuple) and not _is_samples(source)):
+        return _each(model, source, options)
+    return model(source, **options)
+
+
+def _is_samples(source: tuple[Any, ...]) -> bool:
+    return len(source) == 2 and isinstance(source[0], np.ndarray)
+
+
+def _each(model: Transcriber, sources: Iterable[Any], options: dict[str, Any]) -> Iterator[Result | OttavaError]:
+    for source in sources:
+        try:
+            yield model(source, **options)
+        except OttavaError as error:
+            yield error

@@ -1,0 +1,248 @@
+"""Crops of the rendered corpus with their targets, varied anew each time they are drawn."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+
+import lightning as L
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, get_worker_info
+
+from ottava.corpora.rendered import load_item
+from ottava.errors import InputError
+from ottava.results import DRUM_CLASSES, FAMILIES
+from ottava.signal.logfreq import LogFrequency
+from ottava.symbolic.instruments import drum_class_of_key
+
+__all__ = ["RenderedCrops", "TranscriptionData", "make_targets"]
+
+LOW_MIDI = 21
+PITCHES = 88
+ONSET_REACH = 1.5
+"""Frames from an onset at which its target has fallen to zero."""
+
+
+def make_targets(
+    notes: NDArray[np.float32], first_frame: int, n_frames: int, frame_s: float
+) -> dict[str, NDArray[np.float32]]:
+    """Turn notes into targets on the frames' clock.
+
+    An onset or offset at frame position ``f`` gives frame ``t`` the target ``max(0, 1 - |t - f| / 1.5)``: the exact
+    time, finer than a frame, can be read back from its neighbours.
+
+    Parameters
+    ----------
+    notes : ndarray, shape (n, 5)
+        As in :mod:`ottava.corpora.rendered`.
+    first_frame, n_frames : int
+        The crop.
+    frame_s : float
+        Time between frames in seconds.
+
+    Returns
+    -------
+    dict of str to ndarray
+        ``onset``, ``frame``, ``offset``, ``velocity`` of shape (n_frames, 88); ``family`` (n_frames, 88, 6);
+        ``drum_onset``, ``drum_velocity`` (n_frames, 5). Velocities are 0..1, given wherever the onset is not 0.
+    """
+    shape = (n_frames, PITCHES)
+    onset, frame, offset, velocity = (np.zeros(shape, np.float32) for _ in range(4))
+    family = np.zeros((*shape, len(FAMILIES)), np.float32)
+    drum_onset, drum_velocity = (np.zeros((n_frames, len(DRUM_CLASSES)), np.float32) for _ in range(2))
+    begin = notes[:, 0] / frame_s - first_frame
+    end = notes[:, 1] / frame_s - first_frame
+    inside = (end > -2) & (begin < n_frames + 2)
+    for f, g, (_, _, pitch, force, kind) in zip(begin[inside], end[inside], notes[inside], strict=True):
+        if kind >= len(FAMILIES):
+            name = drum_class_of_key(int(pitch))
+            if name is not None:
+                _mark(drum_onset, drum_velocity, f, DRUM_CLASSES.index(name), force / 127)
+            continue
+        p = int(pitch) - LOW_MIDI
+        if not 0 <= p < PITCHES:
+            continue
+        _mark(onset, velocity, f, p, force / 127)
+        _mark(offset, None, g, p, 0)
+        sounding = slice(max(round(f), 0), max(round(g), round(f) + 1, 0))
+        frame[sounding, p] = 1
+        family[sounding, p, int(kind)] = 1
+    return {
+        "onset": onset, "frame": frame, "offset": offset, "velocity": velocity, "family": family,
+        "drum_onset": drum_onset, "drum_velocity": drum_velocity,
+    }  # fmt: skip
+
+
+def _mark(
+    target: NDArray[np.float32], velocity: NDArray[np.float32] | None, position: float, column: int, force: float
+) -> None:
+    for t in range(int(np.ceil(position - ONSET_REACH)), int(np.floor(position + ONSET_REACH)) + 1):
+        level = 1 - abs(t - position) / ONSET_REACH
+        if 0 <= t < len(target) and level > target[t, column]:
+            target[t, column] = level
+            if velocity is not None:
+                velocity[t, column] = force
+
+
+class RenderedCrops(Dataset[dict[str, Tensor]]):
+    """Random crops of shards, or in validation each shard's beginning.
+
+    Parameters
+    ----------
+    folder : pathlib.Path
+        Folder of shards of one split.
+    n_frames : int
+        Length of a crop.
+    augment : bool
+        Vary level, colour, noise and pitch, and sometimes lay two items over each other.
+    size : int or None
+        Crops that make an epoch; None for one a shard.
+    seed : int
+        With the epoch's number from torch, names the crops.
+    """
+
+    def __init__(self, folder: Path, n_frames: int, *, augment: bool, size: int | None = None, seed: int = 0) -> None:
+        self.paths = sorted(Path(folder).glob("*.npz"))
+        if not self.paths:
+            raise InputError("no shards here", path=folder, expected="*.npz, made by `ottava data make rendered`")
+        self.n_frames, self.augment, self.seed = n_frames, augment, seed
+        self.size = size or len(self.paths)
+        self.features = LogFrequency()
+
+    def __len__(self) -> int:
+        return self.size
+
+    def __getitem__(self, index: int) -> dict[str, Tensor]:
+        if self.augment:
+            # torch seeds every worker anew in every epoch; deriving ours from it makes runs repeatable.
+            worker = get_worker_info()
+            base = worker.seed if worker else torch.initial_seed()
+            rng = np.random.default_rng((self.seed, base % 2**63, index))
+            levels, targets = self._draw(rng)
+        else:
+            rng = np.random.default_rng((self.seed, index))
+            levels, targets = self._crop(self.paths[index % len(self.paths)], 0)
+        levels = levels[:, :, :].astype(np.float32)
+        return {"features": torch.from_numpy(levels)} | {k: torch.from_numpy(v) for k, v in targets.items()}
+
+    def _crop(
+        self, path: Path, place: float
+    ) -> tuple[NDArray[np.float32], dict[str, NDArray[np.float32]]]:
+        """Return a crop that begins at ``place`` (0..1) of what a shard leaves free."""
+        levels, notes, _ = load_item(path)
+        first = round(place * max(levels.shape[1] - self.n_frames, 0))
+        levels = levels[:, first : first + self.n_frames]
+        if levels.shape[1] < self.n_frames:
+            levels = np.pad(levels, ((0, 0), (0, self.n_frames - levels.shape[1]), (0, 0)))
+        targets = make_targets(notes, first, self.n_frames, self.features.frame_s)
+        return levels.astype(np.float32) / 255, targets
+
+    def _draw(self, rng: np.random.Generator) -> tuple[NDArray[np.float32], dict[str, NDArray[np.float32]]]:
+        levels, targets = self._try(rng)
+        levels, targets = _transpose(levels, targets, int(rng.integers(-3, 4)))
+        if rng.random() < 0.12:
+            other, more = _transpose(*self._try(rng), int(rng.integers(-3, 4)))
+            levels, targets = _overlay(levels, other + rng.uniform(-0.12, 0.0), targets, more)
+        return _colour(levels, rng), targets
+
+    def _try(self, rng: np.random.Generator) -> tuple[NDArray[np.float32], dict[str, NDArray[np.float32]]]:
+        for _attempt in range(5):
+            path = self.paths[int(rng.integers(len(self.paths)))]
+            try:
+                return self._crop(path, float(rng.random()))
+            except InputError as error:
+                warnings.warn(f"{error}; drawing another", stacklevel=2)
+        raise InputError("five damaged shards in a row", path=self.paths[0].parent)
+
+
+_PITCHED = ("onset", "frame", "offset", "velocity", "family")
+
+
+def _transpose(
+    levels: NDArray[np.float32], targets: dict[str, NDArray[np.float32]], semitones: int
+) -> tuple[NDArray[np.float32], dict[str, NDArray[np.float32]]]:
+    """Shift features and targets along frequency; what comes in from outside is silent."""
+    if not semitones:
+        return levels, targets
+    moved = {k: _shift(v, semitones, 1) if k in _PITCHED else v for k, v in targets.items()}
+    return _shift(levels, 3 * semitones, 2), moved
+
+
+def _shift(array: NDArray[np.float32], steps: int, axis: int) -> NDArray[np.float32]:
+    shifted = np.zeros_like(array)
+    there = [slice(None)] * array.ndim
+    here = [slice(None)] * array.ndim
+    there[axis] = slice(max(steps, 0), array.shape[axis] + min(steps, 0))
+    here[axis] = slice(max(-steps, 0), array.shape[axis] - max(steps, 0))
+    shifted[tuple(there)] = array[tuple(here)]
+    return shifted
+
+
+def _overlay(
+    a: NDArray[np.float32],
+    b: NDArray[np.float32],
+    targets: dict[str, NDArray[np.float32]],
+    more: dict[str, NDArray[np.float32]],
+) -> tuple[NDArray[np.float32], dict[str, NDArray[np.float32]]]:
+    """Add the powers of two crops (their phases are as good as independent) and unite their targets."""
+    power = 10 ** (10 * a) + 10 ** (10 * b)  # a level of 1 is 0 dB, 0 is -100 dB
+    both = {k: np.maximum(v, more[k]) for k, v in targets.items()}
+    return np.log10(power).astype(np.float32) / 10, both
+
+
+def _colour(levels: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.float32]:
+    """Change level and colour, and lay a floor of noise under the sound."""
+    channels, frames, bins = levels.shape
+    gain = rng.uniform(-0.15, 0.08)  # decibels / 100
+    if rng.random() < 0.7:
+        knots = rng.normal(0, rng.uniform(0, 0.06), 8)
+        gain = gain + np.interp(np.linspace(0, 7, bins), np.arange(8), knots)
+    levels = levels + np.asarray(gain, np.float32)
+    if rng.random() < 0.3:
+        floor = rng.uniform(0.05, 0.45) + np.linspace(0, rng.uniform(-0.1, 0.15), bins)
+        noise = floor + 0.055 * np.log10(rng.exponential(1, (channels, frames, bins)) + 1e-3)
+        levels = np.log10(10 ** (10 * levels) + 10 ** (10 * noise)) / 10
+    return np.clip(levels, 0, 1.1).astype(np.float32)
+
+
+class TranscriptionData(L.LightningDataModule):
+    """Training and validation crops.
+
+    Parameters
+    ----------
+    folder : str
+        A corpus made by ``ottava data make rendered``, with ``train`` and ``valid`` inside.
+    n_frames : int
+        Length of a crop in frames of 24 ms.
+    batch_size : int
+        Crops a step.
+    epoch_size : int
+        Crops an epoch.
+    workers : int
+        Processes that prepare crops.
+    seed : int
+        Seed of the crops.
+    """
+
+    def __init__(
+        self, folder: str, n_frames: int = 208, batch_size: int = 8, epoch_size: int = 4000, workers: int = 1, seed: int = 0
+    ) -> None:
+        super().__init__()
+        self.folder = Path(folder)
+        self.n_frames, self.batch_size, self.epoch_size = n_frames, batch_size, epoch_size
+        self.workers, self.seed = workers, seed
+
+    def train_dataloader(self) -> DataLoader[dict[str, Tensor]]:
+        """Return random, varied crops of the pieces for training."""
+        crops = RenderedCrops(
+            self.folder / "train", self.n_frames, augment=True, size=self.epoch_size, seed=self.seed
+        )
+        return DataLoader(crops, self.batch_size, num_workers=self.workers, drop_last=True)
+
+    def val_dataloader(self) -> DataLoader[dict[str, Tensor]]:
+        """Return the beginnings of the pieces for validation, four times as long as in training."""
+        crops = RenderedCrops(self.folder / "valid", 4 * self.n_frames, augment=False)
+        return DataLoader(crops, max(self.batch_size // 4, 1), num_workers=0)

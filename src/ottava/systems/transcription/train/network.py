@@ -1,0 +1,184 @@
+"""The shipped network: a U-Net stacked in front of a transcription network, trained together.
+
+``features (B, 2, T, 288)`` → U-Net → ``Z (B, z, T, 288)``, with no target of its own → semitones and their harmonics
+→ convolutions that treat all pitches alike, beside a bottleneck that sees all pitches at once over a second of
+time → heads. Everything is convolutional over time, so a file can be cut into chunks with a margin of
+:attr:`PreStackedTranscriber.margin_frames` and stitched again exactly.
+
+The U-Net in front is the paper's idea (Pedersoli, Tzanetakis and Yi, ICASSP 2020). Its sizes, the pooling in
+frequency only, the transcription network behind it and the heads are ours.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+__all__ = ["PITCHES", "PreStackedTranscriber", "UNet"]
+
+PITCHES = 88
+N_FAMILIES = 6
+N_DRUMS = 5
+HARMONICS = (-12, 0, 12, 19, 24, 28, 31, 34, 36)
+"""Semitones from a pitch to its lower octave, itself, and its partials 2 to 8."""
+
+
+def _conv(inputs: int, outputs: int, kernel: tuple[int, int], *, stride: int = 1, dilation: int = 1) -> nn.Sequential:
+    """Return convolution, batch normalisation and ReLU; kernel is (time, frequency), the stride in frequency."""
+    padding = (kernel[0] // 2 * dilation, kernel[1] // 2)
+    return nn.Sequential(
+        nn.Conv2d(inputs, outputs, kernel, (1, stride), padding, (dilation, 1), bias=False),
+        nn.BatchNorm2d(outputs),
+        nn.ReLU(inplace=True),
+    )
+
+
+class UNet(nn.Module):
+    """U-Net over (time, frequency) that pools in frequency only and ends without an activation.
+
+    Parameters
+    ----------
+    inputs, outputs : int
+        Channels of X and Z.
+    widths : sequence of int
+        Channels of each level; every level halves the number of bins.
+    """
+
+    def __init__(self, inputs: int, outputs: int, widths: tuple[int, ...] = (8, 16, 24, 32)) -> None:
+        super().__init__()
+        self.stem = _conv(inputs, widths[0], (3, 3))
+        pairs = list(zip(widths[:-1], widths[1:], strict=True))
+        self.down = nn.ModuleList(
+            nn.Sequential(_conv(a, b, (3, 3), stride=2), _conv(b, b, (3, 3), dilation=2 if b == widths[-1] else 1))
+            for a, b in pairs
+        )
+        self.narrow = nn.ModuleList(nn.Conv2d(b, a, 1) for a, b in reversed(pairs))
+        self.up = nn.ModuleList(_conv(a, a, (3, 3)) for a, _ in list(reversed(pairs))[:-1])
+        self.last = nn.Conv2d(widths[0], outputs, 3, padding=1)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Return Z with as many bins as ``x``, and the features of the lowest level."""
+        levels = [self.stem(x)]
+        for down in self.down:
+            levels.append(down(levels[-1]))
+        y = bottom = levels.pop()
+        for i, narrow in enumerate(self.narrow):
+            # Repeating each bin is what nearest-neighbour up-sampling does, in a form that every runtime is quick at.
+            y = torch.relu(narrow(y).repeat_interleave(2, dim=3) + levels.pop())
+            if i < len(self.up):
+                y = self.up[i](y)
+        return self.last(y), bottom
+
+
+class _Dilated(nn.Module):
+    """A residual layer over time."""
+
+    def __init__(self, width: int, dilation: int) -> None:
+        super().__init__()
+        self.conv = nn.Conv1d(width, width, 3, padding=dilation, dilation=dilation, bias=False)
+        self.norm = nn.BatchNorm1d(width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + torch.relu(self.norm(self.conv(x)))
+
+
+class PreStackedTranscriber(nn.Module):
+    """U-Net and transcription network in one.
+
+    Parameters
+    ----------
+    channels : int
+        Channels of the features.
+    bins : int
+        Log-frequency bins, three to the semitone from A0 on; a multiple of 24.
+    unet_widths : sequence of int
+        See :class:`UNet`.
+    z_channels : int
+        Channels of the U-Net's output.
+    width : int
+        Channels of each pitch in the transcription network.
+    context : int
+        Width of the bottleneck that sees all pitches.
+    dilations : sequence of int
+        Dilation of each layer of the bottleneck.
+    """
+
+    def __init__(
+        self,
+        channels: int = 2,
+        bins: int = 288,
+        unet_widths: tuple[int, ...] = (8, 16, 24, 32),
+        z_channels: int = 4,
+        width: int = 32,
+        context: int = 256,
+        dilations: tuple[int, ...] = (1, 2, 4, 8, 16),
+    ) -> None:
+        super().__init__()
+        self.unet = UNet(channels, z_channels, tuple(unet_widths))
+        self.semitones = _conv(channels + z_channels, width // 2, (3, 3), stride=3)
+        self.harmonics = _conv(width // 2 * len(HARMONICS), width, (1, 1))
+        self.local = nn.Sequential(_conv(width, width, (3, 3)), _conv(width, width, (5, 1)))
+        share = 6
+        self.gather = _conv(width, share, (1, 1))
+        self.lowest = _conv(unet_widths[-1], 8, (1, 1))
+        flat = PITCHES * share + 8 * (bins >> (len(unet_widths) - 1))
+        self.enter = nn.Sequential(nn.Conv1d(flat, context, 1, bias=False), nn.BatchNorm1d(context), nn.ReLU(inplace=True))
+        self.context = nn.Sequential(*(_Dilated(context, d) for d in dilations))
+        self.spread = nn.Conv1d(context, PITCHES * share, 1)
+        self.merge = _conv(width + share, width + width // 2, (3, 1))
+        self.notes = nn.Conv2d(width + width // 2, 4 + N_FAMILIES, 1)
+        self.drums = nn.Conv1d(context, 2 * N_DRUMS, 3, padding=1)
+        # Frames around a frame that its outputs depend on: each layer's reach in time, added up.
+        levels = len(unet_widths) - 1
+        self.margin_frames = (1 + 2 * levels + 1 + (levels - 1) + 1) + (1 + 1 + 2) + sum(dilations) + 1
+        # Onsets, offsets and hits are rare; start from their usual frequency rather than from one half.
+        with torch.no_grad():
+            assert self.notes.bias is not None and self.drums.bias is not None
+            self.notes.bias[:3] = torch.tensor([-4.5, -3.0, -4.5])
+            self.drums.bias[:N_DRUMS] = -4.0
+
+    def forward(self, features: Tensor) -> dict[str, Tensor]:
+        """Return logits.
+
+        Parameters
+        ----------
+        features : Tensor, shape (B, channels, T, bins)
+            Levels of :class:`ottava.signal.logfreq.LogFrequency`.
+
+        Returns
+        -------
+        dict of str to Tensor
+            ``onset``, ``frame``, ``offset``, ``velocity`` of shape (B, T, 88); ``family`` (B, T, 88, 6);
+            ``drum_onset``, ``drum_velocity`` (B, T, 5). All logits.
+        """
+        x = features * 2 - 1
+        z, bottom = self.unet(x)
+        semitones = self.semitones(torch.cat([x, z], dim=1))
+        local = self.local(self.harmonics(self._stack(semitones)))
+        flat = torch.cat([_flatten(self.gather(local)), _flatten(self.lowest(bottom))], dim=1)
+        context = self.context(self.enter(flat))
+        spread = self.spread(context).unflatten(1, (-1, PITCHES)).transpose(2, 3)
+        merged = self.merge(torch.cat([local, torch.relu(spread)], dim=1))
+        notes = self.notes(merged).permute(0, 2, 3, 1)
+        drums = self.drums(context).transpose(1, 2)
+        return {
+            "onset": notes[..., 0],
+            "frame": notes[..., 1],
+            "offset": notes[..., 2],
+            "velocity": notes[..., 3],
+            "family": notes[..., 4:],
+            "drum_onset": drums[..., :N_DRUMS],
+            "drum_velocity": drums[..., N_DRUMS:],
+        }
+
+    def _stack(self, semitones: Tensor) -> Tensor:
+        """Lay the semitones' features beside those of their harmonics; beyond the ends there is nothing."""
+        below, above = -min(HARMONICS), max(HARMONICS)
+        padded = F.pad(semitones, (below, above + PITCHES - semitones.shape[3]))
+        return torch.cat([padded[..., below + h : below + h + PITCHES] for h in HARMONICS], dim=1)
+
+
+def _flatten(x: Tensor) -> Tensor:
+    """Turn (B, C, T, F) into (B, C * F, T)."""
+    return x.transpose(2, 3).flatten(1, 2)

@@ -1,0 +1,140 @@
+"""What is trained: the losses, the optimiser, and how a validation step is judged."""
+
+from __future__ import annotations
+
+import lightning as L
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from ottava.systems.transcription.train.network import PreStackedTranscriber
+
+__all__ = ["TranscriptionTask", "losses"]
+
+
+def losses(logits: dict[str, Tensor], targets: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Return the parts of the loss, each a scalar already weighted.
+
+    Onsets, frames, offsets and drum hits are binary cross entropies, summed over pitches and averaged over frames.
+    Families count only where a note sounds, velocities only where one begins.
+    """
+    def cross_entropy(name: str) -> Tensor:
+        total = F.binary_cross_entropy_with_logits(logits[name], targets[name], reduction="sum")
+        return total / logits[name].shape[:2].numel()
+
+    sounding = targets["frame"].unsqueeze(-1)
+    family = F.binary_cross_entropy_with_logits(logits["family"], targets["family"], reduction="none")
+    begins = targets["onset"]
+    velocity = (torch.sigmoid(logits["velocity"]) - targets["velocity"]).square() * begins
+    hits = targets["drum_onset"]
+    force = (torch.sigmoid(logits["drum_velocity"]) - targets["drum_velocity"]).square() * hits
+    return {
+        "onset": cross_entropy("onset"),
+        "frame": 0.5 * cross_entropy("frame"),
+        "offset": 0.25 * cross_entropy("offset"),
+        "family": (family * sounding).sum() / sounding.sum().clamp(min=1),
+        "velocity": 2 * velocity.sum() / begins.sum().clamp(min=1),
+        "drum_onset": cross_entropy("drum_onset"),
+        "drum_velocity": force.sum() / hits.sum().clamp(min=1),
+    }
+
+
+class TranscriptionTask(L.LightningModule):
+    """Train :class:`PreStackedTranscriber`.
+
+    Parameters
+    ----------
+    width, context : int
+        Size of the transcription network, see :class:`PreStackedTranscriber`.
+    unet_widths, dilations : list of int
+        See :class:`PreStackedTranscriber`.
+    learning_rate : float
+        Peak learning rate of AdamW.
+    warmup_steps : int
+        Steps of linear warm-up.
+    decay_share : float
+        Last share of the steps, over which the learning rate falls to a fiftieth; constant before.
+    weight_decay : float
+        Of AdamW.
+    """
+
+    def __init__(
+        self,
+        width: int = 32,
+        context: int = 256,
+        unet_widths: list[int] | None = None,
+        dilations: list[int] | None = None,
+        learning_rate: float = 2e-3,
+        warmup_steps: int = 200,
+        decay_share: float = 0.3,
+        weight_decay: float = 1e-3,
+    ) -> None:
+        super().__init__()
+        self.save_hyperparameters()
+        self.network = PreStackedTranscriber(
+            width=width,
+            context=context,
+            unet_widths=tuple(unet_widths or (8, 16, 24, 32)),
+            dilations=tuple(dilations or (1, 2, 4, 8, 16)),
+        ).to(memory_format=torch.channels_last)
+        self.learning_rate, self.warmup_steps = learning_rate, warmup_steps
+        self.decay_share, self.weight_decay = decay_share, weight_decay
+
+    def forward(self, features: Tensor) -> dict[str, Tensor]:
+        """Return the network's logits for features of shape (B, channels, T, bins)."""
+        logits: dict[str, Tensor] = self.network(features.contiguous(memory_format=torch.channels_last))
+        return logits
+
+    def training_step(self, batch: dict[str, Tensor], _: int) -> Tensor:
+        """Return the loss of one batch."""
+        parts = losses(self(batch["features"]), batch)
+        total = torch.stack(list(parts.values())).sum()
+        self.log("train/loss", total, prog_bar=True)
+        self.log_dict({f"train/{k}": v for k, v in parts.items()})
+        return total
+
+    def validation_step(self, batch: dict[str, Tensor], _: int) -> None:
+        """Log the losses, and precision and recall of frames and of onset peaks at fixed thresholds."""
+        logits = self(batch["features"])
+        parts = losses(logits, batch)
+        size = len(batch["features"])
+        self.log("valid/loss", torch.stack(list(parts.values())).sum(), batch_size=size, prog_bar=True)
+        self.log_dict({f"valid/{k}": v for k, v in parts.items()}, batch_size=size)
+        frames = torch.sigmoid(logits["frame"]) > 0.5
+        self._log_f("frame", frames, batch["frame"] > 0.5, size)
+        self._log_f("onset", _peaks(torch.sigmoid(logits["onset"]), 0.4), _peaks(batch["onset"], 0.5), size)
+        self._log_f(
+            "drum", _peaks(torch.sigmoid(logits["drum_onset"]), 0.4), _peaks(batch["drum_onset"], 0.5), size
+        )
+
+    def _log_f(self, name: str, estimate: Tensor, truth: Tensor, size: int) -> None:
+        if name != "frame":  # an onset may be one frame off
+            reach_e, reach_t = (F.max_pool2d(m.float().unsqueeze(1), (3, 1), 1, (1, 0))[:, 0] > 0 for m in (estimate, truth))
+        else:
+            reach_e, reach_t = estimate, truth
+        precision = (estimate & reach_t).sum() / estimate.sum().clamp(min=1)
+        recall = (truth & reach_e).sum() / truth.sum().clamp(min=1)
+        f = 2 * precision * recall / (precision + recall).clamp(min=1e-9)
+        self.log(f"valid/{name}_f", f, batch_size=size, prog_bar=name == "onset")
+
+    def configure_optimizers(self) -> dict[str, object]:
+        """Return AdamW with warm-up, a plateau and a linear fall."""
+        decayed = [p for p in self.parameters() if p.ndim > 1]
+        kept = [p for p in self.parameters() if p.ndim <= 1]
+        groups = [{"params": decayed, "weight_decay": self.weight_decay}, {"params": kept, "weight_decay": 0.0}]
+        optimiser = torch.optim.AdamW(groups, lr=self.learning_rate)
+        total = max(int(self.trainer.estimated_stepping_batches), 1)
+
+        def factor(step: int) -> float:
+            rising = min(1.0, (step + 1) / max(self.warmup_steps, 1))
+            falling = max((total - step) / max(self.decay_share * total, 1), 0.02)
+            return min(rising, falling)
+
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, factor)
+        return {"optimizer": optimiser, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+
+def _peaks(curve: Tensor, threshold: float) -> Tensor:
+    """Mark local maxima over time above a threshold, for curves of shape (B, T, N)."""
+    highest = F.max_pool2d(curve.unsqueeze(1), (3, 1), 1, (1, 0))[:, 0]
+    return (curve >= highest) & (curve > threshold)
