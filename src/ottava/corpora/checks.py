@@ -4,7 +4,8 @@ Every file that the corpus needs is looked for. One that is there is compared wi
 known: from a file of checksums that the caller names (lines of ``sha256sum`` or ``md5sum``, or mirdata's
 index), or else from mirdata's index where mirdata is installed and has fetched it. A file without a known
 checksum is opened as what its suffix says it is, which finds files that are empty, cut at the front, or
-something else.
+something else. Collections of single files have no list but their folder: only a file of checksums knows what
+is gone from them.
 """
 
 from __future__ import annotations

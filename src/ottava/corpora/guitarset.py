@@ -47,11 +47,13 @@ class GuitarSet(Corpus):
         folder, ending = (
             (microphone, "mic") if microphone.is_dir() else (self.root / "audio_mono-pickup_mix", "mix")
         )
-        for path in sorted((self.root / "annotation").glob("*.jams")):
-            piece = path.stem.split("_")[1].split("-")[0] if "_" in path.stem else path.stem
+        names = {path.stem for path in (self.root / "annotation").glob("*.jams")}
+        names |= {path.stem.removesuffix(f"_{ending}") for path in folder.glob(f"*_{ending}.wav")}
+        for name in sorted(names):
+            piece = name.partition("_")[2].partition("-")[0]
             split = "test" if piece.endswith("3") else "train"
-            audio = folder / f"{path.stem}_{ending}.wav"
-            yield self._item(path.stem, split, path, partial(_read_jams, path), piece=piece, audio=audio)
+            path, audio = self.root / "annotation" / f"{name}.jams", folder / f"{name}_{ending}.wav"
+            yield self._item(name, split, path, partial(_read_jams, path), piece=piece, audio=audio)
 
 
 def _read_jams(path: Path) -> Notes:

@@ -23,7 +23,7 @@ _TRUTH = (".mid", ".midi", ".tsv")
 
 
 class Pairs(Corpus):
-    """Sounds and notes of the same name in a folder and those inside it. Sounds without notes are left out."""
+    """Sounds and notes of the same name in a folder and those inside it. Sounds alone are left out."""
 
     name = "pairs"
     title = "a folder of sounds and notes"

@@ -84,7 +84,7 @@ def evaluate(truth: Notes, estimate: Notes, onset_tolerance_s: float = 0.05) -> 
     -------
     dict of str to float
         All scores that the module's text describes, from 0 to 1 (``frame_error`` may exceed 1), ``nan`` where
-        neither side has anything to compare.
+        neither side has anything to compare, and for ``frame_error`` where the truth is empty.
 
     Raises
     ------

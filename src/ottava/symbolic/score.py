@@ -15,8 +15,9 @@ import re
 import warnings
 import zipfile
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree
 
 import numpy as np
@@ -225,7 +226,7 @@ def _read_musicxml(path: Path, data: bytes) -> Score:
     ) as error:  # three parsers, each with errors of its own; all mean that the file is at fault
         raise InputError(f"damaged MusicXML: {error}", path=path) from error
     tempos = [
-        (float(part.quarter_map(mark.start.t)), float(mark.bpm))
+        (float(part.quarter_map(mark.start.t)) - _origin(part), float(mark.bpm))
         for part, _ in tables
         for mark in part.iter_all(partitura.score.Tempo)
         if mark.bpm > 0 and mark.unit in (None, "q")
@@ -233,10 +234,15 @@ def _read_musicxml(path: Path, data: bytes) -> Score:
     parts = []
     for part, table in tables:
         program, drums = programs.get(part.id, (None, False))
-        onset, duration = table["onset_quarter"], table["duration_quarter"]
+        onset, duration = table["onset_quarter"] - _origin(part), table["duration_quarter"]
         velocity = np.full(len(table), NOMINAL_VELOCITY)
         parts.append(_part(part.part_name or "", program, drums, onset, duration, table["pitch"], velocity))
     return _score(parts, tempos)
+
+
+def _origin(part: Any) -> float:
+    """Return where a part starts: partitura counts from the first full bar, each part by its own meter."""
+    return float(part.quarter_map(part.first_point.t))
 
 
 def _unpack(data: bytes) -> bytes:
@@ -281,12 +287,9 @@ def _part(
 
 
 def _score(parts: list[Part], tempos: list[tuple[float, float]]) -> Score:
-    """Drop empty parts, move an upbeat to 0 and let the first tempo hold from there."""
-    parts = [part for part in parts if len(part)]
-    shift = -min((float(part.start_q[0]) for part in parts if part.start_q[0] < 0), default=0.0)
-    marks = dict(sorted((max(at + shift, 0.0), tempo) for at, tempo in tempos))
+    """Drop empty parts and let the first tempo hold from the start."""
+    marks = dict(sorted(tempos))
     if 0.0 not in marks:
         # Music before the first mark is taken at that mark's tempo; scores print it over the first full bar.
         marks[0.0] = next(iter(marks.values()), DEFAULT_TEMPO_QPM)
-    moved = (replace(part, start_q=part.start_q + shift) for part in parts)
-    return Score(tuple(moved), tuple(sorted(marks.items())))
+    return Score(tuple(part for part in parts if len(part)), tuple(sorted(marks.items())))
