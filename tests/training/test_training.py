@@ -168,6 +168,25 @@ def test_stops_when_not_finite(tmp_path: Path, what: str) -> None:
     assert all(torch.isfinite(value).all() for value in saved["state_dict"].values())
 
 
+def test_configuration_names_another_task(tmp_path: Path) -> None:
+    config = tmp_path / "mine.yaml"
+    text = (
+        "task: ottava.systems.tiny.train.task:{}\ntrainer: {{max_steps: 2, accelerator: cpu, devices: 1}}\n"
+    )
+    config.write_text(text.format("WideTask"))
+    run(tmp_path / "run", "--trainer.enable_progress_bar=false", config=str(config))
+    saved = checkpoint(tmp_path / "run")
+    assert saved["state_dict"]["network.out.weight"].shape[1] == 32
+    out = tmp_path / "weights.onnx"
+    assert main(["export", "tiny", "--checkpoint", str(tmp_path / "run"), "--out", str(out)]) == 0
+    assert [x.name for x in onnxruntime.InferenceSession(out).get_outputs()] == ["rise", "level"]
+    with pytest.raises(UsageError, match=r"another model.*task"):
+        run(tmp_path / "run", "--resume=auto")
+    config.write_text(text.format("NoTask"))
+    with pytest.raises(UsageError, match="no such task"):
+        run(tmp_path / "other", config=str(config))
+
+
 def test_damaged_checkpoint(straight: Path, tmp_path: Path) -> None:
     damaged = tmp_path / "damaged.ckpt"
     damaged.write_bytes((straight / "last.ckpt").read_bytes()[:3000])

@@ -18,6 +18,10 @@ Lightning methods four that export needs:
 ``feature_parameters() -> dict``
     Plain data that says how inputs are computed. It travels inside the ONNX file.
 
+A configuration may name another pair with ``task:`` and ``datamodule:``, also as dotted strings; a control or
+a paper's own protocol is one. If such a task exports another graph than the system's, its ``export_spec()``
+returns the spec of that.
+
 For ``ottava evaluate`` the system has ``train/evaluate.py`` with ``evaluate(weights, data) -> list[dict]``:
 one row for each file, whose numbers the floor averages for the card.
 

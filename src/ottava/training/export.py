@@ -21,6 +21,7 @@ import numpy as np
 import onnx
 import onnxruntime
 import torch
+import yaml
 from lightning.pytorch import LightningModule
 from numpy.typing import NDArray
 
@@ -93,20 +94,23 @@ def export(system: str, checkpoint: str | Path, path: str | Path, *, force: bool
         best = checkpoint / "best.ckpt"
         checkpoint = best if best.is_file() else checkpoint / "last.ckpt"
     config = load_checkpoint(checkpoint).get("ottava", {}).get("config", "")
-    return export_task(spec, load_task(spec, checkpoint), path, config=config, force=force)
+    task = load_task(spec, checkpoint)
+    own_spec = getattr(task, "export_spec", None)  # of a task that is not the one the system ships
+    return export_task(own_spec() if own_spec else spec, task, path, config=config, force=force)
 
 
 def load_task(spec: Spec, checkpoint: str | Path) -> LightningModule:
-    """Return a system's task with the weights of a checkpoint, in evaluation mode on the CPU.
+    """Return the task that a checkpoint was trained as, with its weights, in evaluation mode on the CPU.
 
     Raises
     ------
     ottava.errors.TrainingError
         If the file is no checkpoint or belongs to another model.
     """
-    load_checkpoint(checkpoint)  # says what is wrong with the file itself
+    record = load_checkpoint(checkpoint).get("ottava", {})
+    target = yaml.safe_load(record.get("config", "{}")).get("task", spec.task)
     try:
-        task: LightningModule = resolve(str(spec.task)).load_from_checkpoint(
+        task: LightningModule = resolve(str(target)).load_from_checkpoint(
             checkpoint, map_location="cpu", weights_only=True
         )
     except (KeyError, RuntimeError, TypeError) as error:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import warnings
+from argparse import ArgumentParser
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -60,11 +61,7 @@ def train(system: str, args: list[str]) -> Path:
         If it was interrupted. ``--resume auto`` continues from the last checkpoint.
     """
     spec = find_spec(system)
-    if spec.task is None or spec.data is None:
-        raise UsageError(f"{system} has nothing to train")
-    args = [
-        _shipped_config(spec, value, before) for before, value in zip(["", *args[:-1]], args, strict=True)
-    ]
+    args = [_shipped_config(spec, value, before) for before, value in zip(["", *args], args, strict=False)]
     with _quiet_lightning():
         try:
             cli = _CommandLine(spec, args)
@@ -115,14 +112,40 @@ def _shipped_config(spec: Spec, value: str, option: str) -> str:
     return value.removesuffix(name) + str(shipped[name])
 
 
+def _chosen(spec: Spec, args: list[str]) -> dict[str, str]:
+    """Return the dotted paths of the task and the data module: the configuration's, or else the spec's."""
+    chosen = {"task": spec.task, "datamodule": spec.data}
+    parser = ArgumentParser(exit_on_error=False, add_help=False, allow_abbrev=False)
+    parser.add_argument("-c", "--config", action="append", default=[])
+    for path in parser.parse_known_args(args)[0].config:
+        try:
+            given = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+        except (OSError, ValueError, yaml.YAMLError) as error:
+            raise UsageError("the configuration cannot be read", path=path, found=str(error)) from error
+        chosen |= {key: given[key] for key in chosen if isinstance(given, dict) and key in given}
+    for key, target in chosen.items():
+        if target is None:
+            raise UsageError(f"{spec.name} has nothing to train: its spec names no {key}")
+    return {key: str(target) for key, target in chosen.items()}
+
+
+def _resolved(key: str, target: str) -> Any:
+    try:
+        return resolve(target)
+    except (AttributeError, ModuleNotFoundError, ValueError) as error:
+        if isinstance(error, ModuleNotFoundError) and error.name != target.partition(":")[0]:
+            raise  # it is there, and something that it imports is not
+        raise UsageError(f"there is no such {key}", found=target, expected="package.module:Class") from error
+
+
 class _CommandLine(LightningCLI):
     """Lightning's command line with the floor's options and callbacks."""
 
     def __init__(self, spec: Spec, args: list[str]) -> None:
         self.spec = spec
+        self.chosen = _chosen(spec, args)
         super().__init__(
-            resolve(str(spec.task)),
-            resolve(str(spec.data)),
+            *(_resolved(key, target) for key, target in self.chosen.items()),
             save_config_callback=None,  # `open_folder` saves it, into the run folder itself
             seed_everything_default=0,
             trainer_defaults={"enable_model_summary": False},  # it goes to stdout
@@ -134,6 +157,8 @@ class _CommandLine(LightningCLI):
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         add = parser.add_argument
+        for key, target in self.chosen.items():  # a configuration may name another than the spec's
+            add(f"--{key}", default=target, choices=[target], help="Set by the configuration file.")
         add("--run", default=f"runs/{self.spec.name}", help="Run folder.")
         add("--resume", default="never", help="never, auto (from last.ckpt if there), or a checkpoint.")
         add("--checkpoint_steps", type=PositiveInt, default=500, help="Steps from one last.ckpt to the next.")
@@ -211,7 +236,8 @@ def _check_same_model(checkpoint: Path, config_text: str) -> None:
     record = load_checkpoint(checkpoint).get("ottava")
     if record is None:
         raise TrainingError("this checkpoint is of no run of Ottava", path=checkpoint)
-    before, now = (yaml.safe_load(text)["model"] for text in (record["config"], config_text))
+    old, new = yaml.safe_load(record["config"]), yaml.safe_load(config_text)
+    before, now = ({"task": config["task"]} | config["model"] for config in (old, new))
     changed = sorted(key for key in before.keys() | now.keys() if before.get(key) != now.get(key))
     if changed:
         raise UsageError(

@@ -1,13 +1,16 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import torch
 from lightning.pytorch import LightningModule
+from ottava.systems.tiny import SPEC  # type: ignore[import-not-found]
 from torch import Tensor, nn
 
 from ottava.results import Notes
+from ottava.spec import Spec
 
 
 class TinyNetwork(nn.Module):
@@ -80,3 +83,16 @@ class TinyTask(LightningModule):
 
     def feature_parameters(self) -> dict[str, Any]:
         return {"rate_hz": 10, "bands": 4}
+
+
+class WideTask(TinyTask):
+    """Another task of the same system, whose graph has names of its own."""
+
+    def __init__(self, width: int = 32) -> None:
+        super().__init__(width)
+
+    def export_spec(self) -> Spec:
+        return replace(SPEC, outputs={"rise": (1, "frames", 3), "level": (1, "frames")})
+
+    def decode_outputs(self, outputs: dict[str, np.ndarray]) -> Notes:
+        return super().decode_outputs({"onset": outputs["rise"]})
