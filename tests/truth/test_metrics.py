@@ -80,7 +80,7 @@ def test_velocity_by_hand():
     truth = notes((0, 1, 60, 20), (1, 2, 60, 40), (2, 3, 60, 60), (3, 4, 60, 100))
     softer = notes((0, 1, 60, 10), (1, 2, 60, 20), (2, 3, 60, 30), (3, 4, 60, 50))
     assert evaluate(truth, softer)["note_velocity_f"] == 1.0, "a common scale is forgiven"
-    # True velocities scale to 0, .25, .5, 1; without dynamics an estimate fits their mean, .4375: near .5 only.
+    # True velocities scale to 0, .25, .5, 1; a flat estimate fits their mean, .4375: near .5 only.
     flat = notes(*((i, i + 1, 60, 64) for i in range(4)))
     assert evaluate(truth, flat)["note_velocity_f"] == pytest.approx(1 / 4)
 

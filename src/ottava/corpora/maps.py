@@ -29,7 +29,7 @@ class Maps(Corpus):
     title = "MAPS"
     version = "2008"
     url = "https://adasp.telecom-paris.fr/resources/2010-07-08-maps-database/"
-    licence = "CC BY-NC-SA 2.0 FR"
+    licence = "CC BY-NC-SA"
     citation = (
         "Emiya, Badeau, David: Multipitch Estimation of Piano Sounds Using a New Probabilistic Spectral "
         "Smoothness Principle. IEEE Transactions on Audio, Speech and Language Processing 18(6), 2010."
