@@ -28,10 +28,9 @@ class MusicNet(Corpus):
     title = "MusicNet"
     version = "1.0"
     url = "https://zenodo.org/records/5120004"
-    licence = "CC BY 4.0 (labels and collection; each recording is free on its own terms)"
+    licence = "CC BY 4.0 (labels); each recording on its own terms, see musicnet_metadata.csv"
     citation = "Thickstun, Harchaoui, Kakade: Learning Features of Music from Scratch. ICLR 2017."
     splits = ("train", "test")
-    weights_may_ship = True
     velocities = False
     archives: ClassVar[Mapping[str, str]] = {"musicnet.tar.gz": "md5:844764911fa0d5b97c97da944a057590"}
     marks = ("train_labels", "test_labels")
