@@ -1,0 +1,71 @@
+"""The formats that hold a result's columns as they are: MIDI, CSV, JSON, NumPy."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from typing import TypeVar
+
+import numpy as np
+
+from ottava.errors import OutputError
+from ottava.results import Curves, Notes, Payload, Result
+
+__all__ = ["only", "to_csv", "to_json", "to_midi", "to_npz"]
+
+PayloadT = TypeVar("PayloadT", bound=Payload)
+
+
+def only(result: Result, kind: type[PayloadT]) -> PayloadT:
+    """Return the first payload of one type.
+
+    Raises
+    ------
+    ottava.errors.OutputError
+        If the result has none.
+    """
+    for payload in result.payloads.values():
+        if isinstance(payload, kind):
+            return payload
+    raise OutputError(
+        f"this result has no {kind.__name__.lower()} to write",
+        found=", ".join(result.payloads) or "no payloads",
+        expected="a result made with curves=True" if kind is Curves else None,
+    )
+
+
+def to_midi(result: Result) -> bytes:
+    """Return the notes as a MIDI file. See :func:`ottava.io.midi.write_midi`."""
+    from ottava.io.midi import write_midi
+
+    return write_midi(only(result, Notes))
+
+
+def to_csv(result: Result) -> bytes:
+    """Return the notes as a table in UTF-8, times in seconds to the microsecond."""
+    text = io.StringIO()
+    rows = csv.writer(text, lineterminator="\n")
+    rows.writerow(["start_s", "end_s", "pitch_midi", "velocity", "confidence", "instrument"])
+    for row in only(result, Notes).rows():
+        start, end, pitch, velocity, confidence, instrument = row.values()
+        rows.writerow([f"{start:.6f}", f"{end:.6f}", pitch, velocity, f"{confidence:.4f}", instrument])
+    return text.getvalue().encode()
+
+
+def to_json(result: Result) -> bytes:
+    """Return the whole result as JSON in UTF-8, one line."""
+    try:
+        text = json.dumps(result.to_dict(), allow_nan=False, ensure_ascii=False)
+    except (TypeError, ValueError) as error:
+        raise OutputError("this result holds what JSON cannot say", found=str(error)) from error
+    # A path that is not valid Unicode has surrogates in it, which UTF-8 has no bytes for.
+    return text.encode("utf-8", errors="backslashreplace") + b"\n"
+
+
+def to_npz(result: Result) -> bytes:
+    """Return the curves as a NumPy archive: ``times_s``, and one array for each curve."""
+    curves = only(result, Curves)
+    data = io.BytesIO()
+    np.savez_compressed(data, times_s=curves.times_s, **curves.values)  # type: ignore[arg-type]
+    return data.getvalue()
