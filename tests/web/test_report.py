@@ -64,7 +64,8 @@ def test_says_what_was_found(song: Result) -> None:
     assert "transcription@0f3a9c21b7de" in found.text("p", **{"class": "facts"})
     assert "Clipped." in [text for _, text in found.all("li")]
     about = dict(zip((t for _, t in found.all("dt")), (t for _, t in found.all("dd")), strict=False))
-    assert about["onset threshold"].strip() == "0.5"
+    assert about["onset threshold"] == "0.5"
+    assert str(Path(song.source).parent) not in "".join(text for *_, text in found.all("dd"))
 
 
 def test_carries_the_notes_in_order_and_the_hits_in_rows(song: Result) -> None:

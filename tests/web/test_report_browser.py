@@ -126,7 +126,7 @@ def _settle(tab: Any) -> None:
 
 
 def _until(tab: Any, condition: str) -> None:
-    """Wait until a JavaScript expression holds; playwright's own waiting needs eval, and the policy forbids it."""
+    """Wait until a JavaScript expression holds; playwright's own way needs eval, which the policy forbids."""
     end = time.monotonic() + 10
     while not tab.evaluate(f"() => {condition}"):
         assert time.monotonic() < end, condition

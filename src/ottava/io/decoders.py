@@ -93,7 +93,7 @@ def decode_array(samples: Any, rate_hz: float) -> Decoding:
     if array.dtype.kind in "iu":
         scale = 2.0 ** (8 * array.dtype.itemsize - 1)
         offset = scale if array.dtype.kind == "u" else 0.0
-    columns = array.reshape(len(array), -1)
+    columns = array if array.ndim == 2 else array[:, np.newaxis]  # also when empty
 
     def blocks() -> Iterator[NDArray[np.float32]]:
         size = max(1, _BLOCK_VALUES // columns.shape[1])

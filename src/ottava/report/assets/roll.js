@@ -170,7 +170,8 @@ class Roll {
       context.fillStyle = colours.line;
       context.fillRect(Math.round(x), RULER - 6, 1, view.height);
       context.fillStyle = colours.faint;
-      context.fillText(clockText(k * step, step < 1 ? 1 : 0), Math.round(x) + 4, RULER / 2);
+      const label = clockText(k * step, step < 1 ? 1 : 0);
+      if (x + 4 + context.measureText(label).width < view.width) context.fillText(label, Math.round(x) + 4, RULER / 2);
     }
     if (!this.hasPitches) return;
     context.fillStyle = colours.line;
@@ -212,13 +213,14 @@ class Roll {
     const lit = this.player.playing ? time : Infinity;
     this.notes.between(lit, lit, (i) => this.visible(this.notes.instrument[i]) && this.#outline(context, view, i, colours));
     if (this.hovered >= 0) this.#outline(context, view, this.hovered, colours);
+    context.restore();
     const x = view.gutter + (time - view.from) * view.scale;
+    if (x < view.gutter - 1) return;
     context.fillStyle = colours.playhead;
     context.fillRect(Math.round(x) - 1, 0, 2, view.height);
     context.beginPath();
     context.arc(Math.round(x), 5, 5, 0, 2 * Math.PI);
     context.fill();
-    context.restore();
   }
 
   #outline(context, view, i, colours) {
