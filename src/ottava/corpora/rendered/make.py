@@ -19,7 +19,7 @@ from ottava.corpora.rendered.arrangement import PROGRAMS, arrange_ensemble, draw
 from ottava.corpora.rendered.performance import DRUMS, Performance, humanise, press_pedal
 from ottava.corpora.rendered.pieces import Groove, Piece, find_grooves, find_pieces, made_up_piece, split_of
 from ottava.corpora.rendered.synthesis import ModelledString, SampledInstrument, SoundFont
-from ottava.errors import InputError
+from ottava.errors import InputError, UsageError
 from ottava.io.files import atomic_write
 from ottava.results import FAMILIES
 from ottava.signal.logfreq import LogFrequency
@@ -28,6 +28,7 @@ __all__ = ["Recipe", "load_item", "make_item", "make_rendered"]
 
 _VERSION = 1
 _FEATURES = LogFrequency()
+_SPLITS = ("train", "valid", "test")
 
 
 @dataclass(frozen=True)
@@ -36,10 +37,11 @@ class Recipe:
 
     Parameters
     ----------
-    scores : pathlib.Path
-        Folder with scores, see :func:`ottava.corpora.rendered.pieces.find_pieces`, and the Groove MIDI set.
+    scores : pathlib.Path or None
+        Folder with scores, see :func:`ottava.corpora.rendered.pieces.find_pieces`, and the Groove MIDI set. Without
+        it all pieces are made up.
     soundfonts : tuple of pathlib.Path
-        General MIDI SoundFonts for everything.
+        General MIDI SoundFonts for everything; without any, only ``"piano"`` can be made, by string models.
     drum_soundfonts : tuple of pathlib.Path
         Further SoundFonts, with drum kits only.
     piano_samples : tuple of tuple of pathlib.Path
@@ -52,8 +54,8 @@ class Recipe:
         Length of an item in seconds.
     """
 
-    scores: Path
-    soundfonts: tuple[Path, ...]
+    scores: Path | None = None
+    soundfonts: tuple[Path, ...] = ()
     drum_soundfonts: tuple[Path, ...] = ()
     piano_samples: tuple[tuple[Path, ...], ...] = ()
     split: str = "train"
@@ -62,11 +64,26 @@ class Recipe:
     )
     length_s: float = 60.0
 
+    def __post_init__(self) -> None:
+        if self.split not in _SPLITS:
+            raise UsageError(f"split {self.split!r} is unknown", expected=", ".join(_SPLITS))
+        beyond = set(self.kinds) - {"piano", "ensemble", "solo", "drums"}
+        if beyond or (not self.soundfonts and set(self.kinds) != {"piano"}):
+            raise UsageError(
+                "these kinds of item cannot be made",
+                found=", ".join(sorted(self.kinds)),
+                expected="piano, ensemble, solo, drums; without a SoundFont only piano",
+            )
+        if self.length_s < 5:
+            raise UsageError(f"items of {self.length_s} s are too short", expected="5 s or more")
+
 
 @lru_cache(maxsize=4)
-def _pieces(folder: Path, split: str) -> tuple[dict[str, list[Piece]], list[Groove]]:
+def _pieces(folder: Path | None, split: str) -> tuple[dict[str, list[Piece]], list[Groove]]:
     """Return the pieces of a split by collection, and its grooves."""
     by_source: dict[str, list[Piece]] = {}
+    if folder is None:
+        return by_source, []
     for piece in find_pieces(folder):
         if split_of(piece.name) == split:
             by_source.setdefault(piece.source, []).append(piece)
@@ -107,7 +124,7 @@ def _draw_parts(
         cut = [p.window(begin_s, begin_s + recipe.length_s) for p in played]
         if sum(map(len, cut)) >= 20:
             return name, cut, bpm
-    raise InputError("eight scores in a row were nearly empty", path=recipe.scores)
+    raise InputError("eight scores in a row were nearly empty", path=recipe.scores or "made-up pieces")
 
 
 def _merge(parts: list[Performance]) -> Performance:
@@ -164,7 +181,7 @@ def _render_piano(
         folders = recipe.piano_samples[int(rng.integers(len(recipe.piano_samples)))]
         sound = _sampled(folders).play(part, rng)
         return _retune(sound, rate_hz, tune), folders[0].name
-    if choice < 0.65:
+    if choice < 0.65 or not recipe.soundfonts:
         return _retune(ModelledString(rng, rate_hz).play(part, rng), rate_hz, tune), "modelled string"
     font = recipe.soundfonts[int(rng.integers(len(recipe.soundfonts)))]
     program = int(rng.choice([0, 0, 0, 0, 1, 1, 2, 3]))
@@ -201,7 +218,7 @@ def make_item(recipe: Recipe, seed: int, index: int) -> tuple[NDArray[np.float32
     about : dict
         Where it comes from, plain data.
     """
-    rng = np.random.default_rng((seed, index, {"train": 0, "valid": 1, "test": 2}[recipe.split]))
+    rng = np.random.default_rng((seed, index, _SPLITS.index(recipe.split)))
     rate_hz = _FEATURES.rate_hz
     kinds = sorted(recipe.kinds)
     shares = np.array([recipe.kinds[k] for k in kinds])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import time
 from collections.abc import Iterable, Iterator
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 
 from ottava import __version__
 from ottava.errors import OttavaError
-from ottava.io.audio import AudioSource, stream_audio
+from ottava.io.audio import Source, stream_audio
 from ottava.results import Curves, Notes, Payload, Result
 from ottava.runtime.chunks import stream_in_chunks
 from ottava.runtime.session import Session
@@ -50,8 +51,10 @@ class Transcriber:
     def __init__(self, weights: str | os.PathLike[str] | None = None, threads: int | None = None) -> None:
         spec = find_spec("transcription")
         self.session = Session(find_weights(spec, weights), spec, threads)
-        self.extractor = LogFrequency()
-        self.margin_frames = int(self.session.metadata["margin_frames"])
+        parameters = json.loads(self.session.metadata["features"])
+        self.margin_frames = int(parameters.pop("margin_frames"))
+        parameters["windows"] = tuple(parameters["windows"])
+        self.extractor = LogFrequency(**parameters)
 
     @property
     def model(self) -> str:
@@ -62,7 +65,7 @@ class Transcriber:
         """Return the network's input for mono sound at 16 kHz, shape (2, frames, 288)."""
         return self.extractor.features(samples)
 
-    def posteriors(self, source: AudioSource) -> Curves:
+    def posteriors(self, source: Source) -> Curves:
         """Return the network's output for a whole file.
 
         Parameters
@@ -81,7 +84,7 @@ class Transcriber:
 
     def __call__(
         self,
-        source: AudioSource,
+        source: Source,
         *,
         onset_threshold: float = _DEFAULT.onset,
         frame_threshold: float = _DEFAULT.frame,
@@ -96,15 +99,24 @@ class Transcriber:
         limits = Thresholds(onset_threshold, frame_threshold, offset_threshold, drum_threshold, min_note_s)
         wanted = None if instruments is None else tuple(instruments)
         kept: list[dict[str, NDArray[np.float32]]] = []
+        n_samples = 0
+
+        def counted(blocks: Iterable[NDArray[np.float32]]) -> Iterator[NDArray[np.float32]]:
+            nonlocal n_samples
+            for block in blocks:
+                n_samples += len(block)
+                yield block
+
         with stream_audio(source, rate_hz=self.extractor.rate_hz) as blocks:
-            chunks = self._run(blocks)
+            chunks = self._run(counted(blocks))
             notes = decode_stream(
                 _keep(chunks, kept) if curves else chunks,
                 frame_s=self.extractor.frame_s,
                 thresholds=limits,
                 instruments=wanted,
             )
-        payloads: dict[str, Payload] = {"notes": _clip(notes, blocks.read_s)}
+        duration_s = n_samples / self.extractor.rate_hz
+        payloads: dict[str, Payload] = {"notes": _clip(notes, duration_s)}
         if curves:
             payloads["curves"] = self._gather(kept)
         return Result(
@@ -121,9 +133,9 @@ class Transcriber:
                 "instruments": None if wanted is None else list(wanted),
             },
             version=__version__,
-            duration_s=blocks.read_s,
+            duration_s=duration_s,
             elapsed_s=time.perf_counter() - began,
-            warnings=tuple(blocks.warnings),
+            warnings=blocks.warnings,
         )
 
     def _run(self, blocks: Iterable[NDArray[np.float32]]) -> Iterator[dict[str, NDArray[np.float32]]]:
@@ -170,7 +182,7 @@ def _clip(notes: Notes, duration_s: float) -> Notes:
 @overload
 def transcribe(source: list[Any] | tuple[Any, ...], **options: Any) -> Iterator[Result | OttavaError]: ...
 @overload
-def transcribe(source: AudioSource, **options: Any) -> Result: ...
+def transcribe(source: Source, **options: Any) -> Result: ...
 def transcribe(
     source: Any,
     *,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import getpass
+import tempfile
 import warnings
 from pathlib import Path
 
@@ -10,13 +12,15 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, get_worker_info
+from torch.utils.data import DataLoader, Dataset
 
-from ottava.corpora.rendered import load_item
+from ottava import __version__
+from ottava.corpora.rendered import Recipe, load_item, make_rendered
 from ottava.errors import InputError
 from ottava.results import DRUM_CLASSES, FAMILIES
 from ottava.signal.logfreq import LogFrequency
 from ottava.symbolic.instruments import drum_class_of_key
+from ottava.training.order import Order
 
 __all__ = ["RenderedCrops", "TranscriptionData", "make_targets"]
 
@@ -97,35 +101,27 @@ class RenderedCrops(Dataset[dict[str, Tensor]]):
     n_frames : int
         Length of a crop.
     augment : bool
-        Vary level, colour, noise and pitch, and sometimes lay two items over each other.
-    size : int or None
-        Crops that make an epoch; None for one a shard.
+        Draw shard and place at random; vary level, colour, noise and pitch; now and then lay two items over each
+        other. A crop is a function of its number and the seed, and there is no end of numbers.
     seed : int
-        With the epoch's number from torch, names the crops.
+        With its number, names a crop.
     """
 
-    def __init__(self, folder: Path, n_frames: int, *, augment: bool, size: int | None = None, seed: int = 0) -> None:
+    def __init__(self, folder: Path, n_frames: int, *, augment: bool, seed: int = 0) -> None:
         self.paths = sorted(Path(folder).glob("*.npz"))
         if not self.paths:
             raise InputError("no shards here", path=folder, expected="*.npz, made by `ottava data make rendered`")
         self.n_frames, self.augment, self.seed = n_frames, augment, seed
-        self.size = size or len(self.paths)
         self.features = LogFrequency()
 
     def __len__(self) -> int:
-        return self.size
+        return len(self.paths)
 
     def __getitem__(self, index: int) -> dict[str, Tensor]:
         if self.augment:
-            # torch seeds every worker anew in every epoch; deriving ours from it makes runs repeatable.
-            worker = get_worker_info()
-            base = worker.seed if worker else torch.initial_seed()
-            rng = np.random.default_rng((self.seed, base % 2**63, index))
-            levels, targets = self._draw(rng)
+            levels, targets = self._draw(np.random.default_rng((self.seed, index)))
         else:
-            rng = np.random.default_rng((self.seed, index))
-            levels, targets = self._crop(self.paths[index % len(self.paths)], 0)
-        levels = levels[:, :, :].astype(np.float32)
+            levels, targets = self._crop(self.paths[index], 0)
         return {"features": torch.from_numpy(levels)} | {k: torch.from_numpy(v) for k, v in targets.items()}
 
     def _crop(
@@ -214,13 +210,12 @@ class TranscriptionData(L.LightningDataModule):
     Parameters
     ----------
     folder : str
-        A corpus made by ``ottava data make rendered``, with ``train`` and ``valid`` inside.
+        A corpus made by ``ottava data make rendered``, with ``train`` and ``valid`` inside. ``"made"`` makes a tiny
+        one out of nothing, to try the training itself.
     n_frames : int
         Length of a crop in frames of 24 ms.
     batch_size : int
         Crops a step.
-    epoch_size : int
-        Crops an epoch.
     workers : int
         Processes that prepare crops.
     seed : int
@@ -228,21 +223,37 @@ class TranscriptionData(L.LightningDataModule):
     """
 
     def __init__(
-        self, folder: str, n_frames: int = 208, batch_size: int = 8, epoch_size: int = 4000, workers: int = 1, seed: int = 0
+        self, folder: str, n_frames: int = 208, batch_size: int = 8, workers: int = 1, seed: int = 0
     ) -> None:
         super().__init__()
         self.folder = Path(folder)
-        self.n_frames, self.batch_size, self.epoch_size = n_frames, batch_size, epoch_size
+        self.n_frames, self.batch_size = n_frames, batch_size
         self.workers, self.seed = workers, seed
 
+    def prepare_data(self) -> None:
+        """Make the tiny corpus, if that is what is asked for. Lightning calls this in one process only."""
+        if str(self.folder) == "made":
+            for split, count in (("train", 3), ("valid", 1)):
+                make_rendered(_made_folder(), Recipe(split=split, kinds={"piano": 1}, length_s=5), count=count)
+
+    def setup(self, stage: str | None = None) -> None:
+        """Find the corpus."""
+        if str(self.folder) == "made":
+            self.folder = _made_folder()
+
     def train_dataloader(self) -> DataLoader[dict[str, Tensor]]:
-        """Return random, varied crops of the pieces for training."""
-        crops = RenderedCrops(
-            self.folder / "train", self.n_frames, augment=True, size=self.epoch_size, seed=self.seed
-        )
-        return DataLoader(crops, self.batch_size, num_workers=self.workers, drop_last=True)
+        """Return random, varied crops of the pieces for training, without end."""
+        assert self.trainer is not None
+        crops = RenderedCrops(self.folder / "train", self.n_frames, augment=True, seed=self.seed)
+        order = Order(None, self.batch_size, self.trainer)
+        return DataLoader(crops, self.batch_size, sampler=order, num_workers=self.workers)
 
     def val_dataloader(self) -> DataLoader[dict[str, Tensor]]:
         """Return the beginnings of the pieces for validation, four times as long as in training."""
         crops = RenderedCrops(self.folder / "valid", 4 * self.n_frames, augment=False)
         return DataLoader(crops, max(self.batch_size // 4, 1), num_workers=0)
+
+
+def _made_folder() -> Path:
+    # One for each user and version: made once, the same for all processes of a run.
+    return Path(tempfile.gettempdir()) / f"ottava-made-{__version__}-{getpass.getuser()}"

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
+
 import lightning as L
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ottava.results import Notes
+from ottava.signal.logfreq import LogFrequency
+from ottava.systems.transcription.decode import decode
 from ottava.systems.transcription.train.network import PreStackedTranscriber
 
 __all__ = ["TranscriptionTask", "losses"]
@@ -132,6 +139,42 @@ class TranscriptionTask(L.LightningModule):
 
         schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, factor)
         return {"optimizer": optimiser, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+
+    def export_module(self) -> nn.Module:
+        """Return the network with probabilities in place of logits."""
+        return _Probabilities(self.network)
+
+    def example_inputs(self, n_frames: int) -> dict[str, Tensor]:
+        """Return the features of a few struck and plucked tones, shape (1, 2, n_frames, 288)."""
+        extractor = LogFrequency()
+        n_samples = n_frames * extractor.hop
+        t = np.arange(n_samples) / extractor.rate_hz
+        sound = np.zeros(n_samples)
+        for begin_s, hz in ((0.0, 220.0), (0.5, 277.2), (0.9, 329.6), (1.4, 110.0), (2.0, 440.0)):
+            since = np.maximum(t - begin_s, 0)
+            sound += sum(np.sin(2 * np.pi * n * hz * since) * 0.1 / n for n in range(1, 8)) * np.exp(-3 * since)
+        features = extractor.features(sound.astype(np.float32))
+        return {"features": torch.from_numpy(features)[None]}
+
+    def decode_outputs(self, outputs: dict[str, NDArray[np.float32]]) -> Notes:
+        """Return the notes of a batch of one."""
+        return decode({k: v[0] for k, v in outputs.items()}, frame_s=LogFrequency().frame_s)
+
+    def feature_parameters(self) -> dict[str, object]:
+        """Return how features are computed, and how far around a frame the network looks."""
+        return asdict(LogFrequency()) | {"margin_frames": self.network.margin_frames}
+
+
+class _Probabilities(nn.Module):
+    """The network as it ships: a tuple of probabilities, in the order of the spec's outputs."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, features: Tensor) -> tuple[Tensor, ...]:
+        return tuple(torch.sigmoid(x) for x in self.network(features).values())
 
 
 def _peaks(curve: Tensor, threshold: float) -> Tensor:

@@ -1,0 +1,1 @@
+"""Music as symbols: instruments, scores, bars and grids."""

@@ -1,0 +1,35 @@
+"""Scoring transcriptions against their truth: ``ottava evaluate transcription --data FOLDER``.
+
+A folder holds sound files, each with its notes beside it under the same stem: ``.tsv`` with a heading and the
+columns onset_s, offset_s, pitch_midi, velocity and, if known, instrument; or ``.mid``.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from ottava.corpora.pairs import Pairs
+from ottava.metrics.transcription import count, score
+from ottava.systems.transcription.run import Transcriber
+
+__all__ = ["evaluate"]
+
+
+def evaluate(weights: str | os.PathLike[str] | None, data: Path) -> Iterable[dict[str, Any]]:
+    """Yield one row of scores for each file, as :mod:`ottava.metrics.transcription` defines them.
+
+    Parameters
+    ----------
+    weights : path-like or None
+        An exported graph; the bundled one when not given.
+    data : pathlib.Path
+        Folder of sound files with their notes beside them.
+    """
+    model = Transcriber(weights)
+    for item in Pairs(data).items("test"):
+        assert item.audio is not None  # a pair has both
+        result = model(item.audio)
+        yield {"file": item.id, **score(count(item.truth(), result.notes)), "elapsed_s": result.elapsed_s}
