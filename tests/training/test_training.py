@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -281,10 +282,21 @@ def test_export_that_disagrees_leaves_nothing(straight: Path, tmp_path: Path) ->
     task = load_task(SPEC, straight / "last.ckpt")
     task.fails = "export"
     with pytest.raises(
-        TrainingError, match=r"silence of 1 frames: onset differs.*noise of 1999 frames"
+        TrainingError, match=r"silence of 1 frames: onset differs.*noise of 1001 frames"
     ) as caught:
         export_task(SPEC, task, tmp_path / "weights.onnx")
     assert "12 failures in 15 cases" in str(caught.value)  # all lengths but the traced one
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_export_of_what_cannot_be_traced(straight: Path, tmp_path: Path) -> None:
+    task = load_task(SPEC, straight / "last.ckpt")
+    with pytest.raises(TrainingError, match=r"cannot be traced.*output names"):
+        export_task(
+            replace(SPEC, outputs=SPEC.outputs | {"more": (1, "frames")}), task, tmp_path / "weights.onnx"
+        )
+    with pytest.raises(TrainingError, match="Linear cannot be exported; found no export_module"):
+        export_task(SPEC, torch.nn.Linear(1, 1), tmp_path / "weights.onnx")  # type: ignore[arg-type]
     assert list(tmp_path.iterdir()) == []
 
 

@@ -22,8 +22,8 @@ A configuration may name another pair with ``task:`` and ``datamodule:``, also a
 a paper's own protocol is one. If such a task exports another graph than the system's, its ``export_spec()``
 returns the spec of that.
 
-For ``ottava evaluate`` the system has ``train/evaluate.py`` with ``evaluate(weights, data) -> list[dict]``:
-one row for each file, whose numbers the floor averages for the card.
+For ``ottava evaluate`` the system has ``train/evaluate.py`` with ``evaluate(weights, data)``, which
+yields one row, a dictionary, for each file. The floor averages its numbers for the card.
 
 What the floor adds
 -------------------

@@ -92,6 +92,7 @@ def main(argv: list[str]) -> int:
             out=arguments.out,
             card=arguments.card,
             force=arguments.force,
+            on_row=lambda row: _say(f"{row['data']}/{row.get('file', '')}"),
         )
         if arguments.out is None:
             sys.stdout.write(render_csv(rows))

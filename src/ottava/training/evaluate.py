@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from importlib.util import find_spec as find_module
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,7 @@ def evaluate(
     out: str | Path | None = None,
     card: str | Path | None = None,
     force: bool = False,
+    on_row: Callable[[dict[str, Any]], None] | None = None,
 ) -> list[dict[str, Any]]:
     """Score a system on folders of inputs with their truth.
 
@@ -44,6 +45,8 @@ def evaluate(
         Model card whose block of numbers is filled with the means of ``out``.
     force : bool
         Overwrite an existing ``out``.
+    on_row : callable or None
+        Is called with each row as it comes, for progress.
 
     Returns
     -------
@@ -75,12 +78,16 @@ def evaluate(
     for folder in folders:
         if not folder.exists():
             raise InputError("there is no such folder of data", path=folder)
-    score, columns, rows = resolve(f"{module}:evaluate"), provenance(), []
+    score, columns = resolve(f"{module}:evaluate"), provenance()
+    rows: list[dict[str, Any]] = []
     for folder in folders:
-        scored = score(weights=weights, data=folder)
-        if not scored:
+        before = len(rows)
+        for row in score(weights=weights, data=folder):
+            rows.append({"data": folder.resolve().name, **row, **columns})
+            if on_row is not None:
+                on_row(rows[-1])
+        if len(rows) == before:
             raise TrainingError("nothing to score was found", path=folder)
-        rows += [{"data": folder.resolve().name, **row, **columns} for row in scored]
     if out is not None:
         with atomic_write(out, force=force) as file:
             file.write(render_csv(rows).encode())

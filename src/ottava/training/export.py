@@ -35,7 +35,7 @@ from ottava.training.callbacks import load_checkpoint
 __all__ = ["Exported", "export", "export_task", "load_task"]
 
 OPSET = 17
-LENGTHS = (1, 2, 37, 250, 1999)
+LENGTHS = (1, 2, 37, 250, 1001)
 """Frames of the parity check: the shortest, odd ones, a usual one, a long one."""
 
 TOLERANCE = 1e-4
@@ -147,6 +147,14 @@ def export_task(
         If the graph says something else than torch, with all cases in which it does. No file is left then.
     """
     check_output(path, force=force)
+    needs = ("export_module", "example_inputs", "decode_outputs", "feature_parameters")
+    missing = [name for name in needs if not hasattr(task, name)]
+    if missing:
+        raise TrainingError(
+            f"{type(task).__name__} cannot be exported",
+            found=f"no {', '.join(missing)}",
+            expected="as ottava.training says",
+        )
     module = task.export_module().eval()
     model = _trace(spec, module, task.example_inputs(LENGTHS[-2]))
     cases, largest = _check_parity(spec, task, module, model.SerializeToString())
@@ -167,18 +175,23 @@ def export_task(
 def _trace(spec: Spec, module: torch.nn.Module, example: dict[str, torch.Tensor]) -> onnx.ModelProto:
     axes = spec.inputs | spec.outputs
     buffer = io.BytesIO()
-    with warnings.catch_warnings(), torch.inference_mode():
-        warnings.simplefilter("ignore")  # tracing warns of everything that parity then checks
-        torch.onnx.export(
-            module,
-            tuple(example[name] for name in spec.inputs),
-            buffer,
-            dynamo=False,
-            opset_version=OPSET,
-            input_names=list(spec.inputs),
-            output_names=list(spec.outputs),
-            dynamic_axes={n: {i: a for i, a in enumerate(s) if isinstance(a, str)} for n, s in axes.items()},
-        )
+    try:
+        with warnings.catch_warnings(), torch.inference_mode():
+            warnings.simplefilter("ignore")  # tracing warns of everything that parity then checks
+            torch.onnx.export(
+                module,
+                tuple(example[name] for name in spec.inputs),
+                buffer,
+                dynamo=False,
+                opset_version=OPSET,
+                input_names=list(spec.inputs),
+                output_names=list(spec.outputs),
+                dynamic_axes={
+                    n: {i: a for i, a in enumerate(s) if isinstance(a, str)} for n, s in axes.items()
+                },
+            )
+    except Exception as error:  # the module's own errors and torch's of several kinds
+        raise TrainingError("the graph cannot be traced", found=str(error).strip().split("\n")[0]) from error
     model = onnx.load_from_string(buffer.getvalue())
     for value in model.graph.output:  # tracing loses the sizes of fixed axes and invents names for them
         for axis, size in zip(value.type.tensor_type.shape.dim, spec.outputs[value.name], strict=True):
@@ -190,7 +203,7 @@ def _trace(spec: Spec, module: torch.nn.Module, example: dict[str, torch.Tensor]
     return model
 
 
-def _cases(task: LightningModule) -> Iterator[tuple[str, dict[str, torch.Tensor]]]:
+def _cases(spec: Spec, task: LightningModule) -> Iterator[tuple[str, dict[str, torch.Tensor]]]:
     generator = torch.Generator().manual_seed(0)
     for n_frames in LENGTHS:
         example = task.example_inputs(n_frames)
@@ -198,6 +211,8 @@ def _cases(task: LightningModule) -> Iterator[tuple[str, dict[str, torch.Tensor]
         yield f"silence of {n_frames} frames", {n: torch.zeros_like(x) for n, x in example.items()}
         noise = {n: torch.randn(x.shape, generator=generator, dtype=x.dtype) for n, x in example.items()}
         yield f"noise of {n_frames} frames", noise
+    if all(axes[0] == "batch" for axes in spec.inputs.values()):
+        yield "a batch of two", {name: torch.cat([noise[name], example[name]]) for name in spec.inputs}
 
 
 def _check_parity(
@@ -207,7 +222,7 @@ def _check_parity(
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4  # what it would print is in the exception, and in ours
     session = onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
-    failures, largest, cases = [], 0.0, dict(_cases(task))
+    failures, largest, cases = [], 0.0, dict(_cases(spec, task))
     for case, inputs in cases.items():
         with torch.inference_mode():
             outputs = module(*(inputs[name] for name in spec.inputs))
