@@ -310,7 +310,7 @@ def test_export_compares_what_is_decoded(straight: Path, tmp_path: Path) -> None
 
 
 def test_evaluate_fills_table_and_card(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    for name, values in {"easy": [0.5, 1.0], "hard": [0.25]}.items():
+    for name, values in {"easy": [0.5, 1.0], "hard": [0.25, float("nan")]}.items():
         (tmp_path / name).mkdir()
         for i, value in enumerate(values):
             (tmp_path / name / f"{i}.txt").write_text(str(value))
@@ -324,12 +324,14 @@ def test_evaluate_fills_table_and_card(tmp_path: Path, capsys: pytest.CaptureFix
         ("easy", "0.txt", "0.5", "bundled"),
         ("easy", "1.txt", "1.0", "bundled"),
         ("hard", "0.txt", "0.25", "bundled"),
+        ("hard", "1.txt", "nan", "bundled"),
     ]
     assert all(row["machine"] and "ottava=" in row["versions"] and row["commit"] for row in rows)
     text = Path(card).read_text()
-    assert text.startswith("# Tiny\n<!-- numbers:begin -->\n| data | files | note_f |\n")
-    assert "| easy | 2 | 0.750 |" in text
-    assert "| hard | 1 | 0.250 |" in text
+    assert text.startswith(
+        "# Tiny\n<!-- numbers:begin -->\n| mean over files | easy (2 files) | hard (2 files) |\n"
+    )
+    assert "\n| note_f | 0.750 | 0.250 |\n\n" in text  # the only numbers there are
     assert text.endswith("<!-- numbers:end -->\nrest\n")
     assert "old" not in text
 

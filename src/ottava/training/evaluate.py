@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import math
 from collections.abc import Callable, Iterable, Mapping
 from importlib.util import find_spec as find_module
 from pathlib import Path
@@ -142,25 +143,28 @@ def _card_parts(card: Path) -> tuple[str, str]:
 
 
 def _numbers(rows: list[Mapping[str, str]]) -> str:
-    """Return a Markdown table: for each data set, the number of files and the means of the columns."""
-    sources = list(dict.fromkeys(row["data"] for row in rows))
-    columns = [name for name in rows[0] if any(_is_number(row[name]) for row in rows)]
-    lines = ["| data | files | " + " | ".join(columns) + " |", "|---" * (len(columns) + 2) + "|"]
-    for source in sources:
-        of_source = [row for row in rows if row["data"] == source]
-        cells = []
-        for name in columns:
-            values = [float(row[name]) for row in of_source if _is_number(row[name])]
-            cells.append(f"{sum(values) / len(values):.3f}" if values else "")
-        lines.append(f"| {source} | {len(of_source)} | " + " | ".join(cells) + " |")
+    """Return a Markdown table of means: a line for each measure, a column for each data set."""
+    sources = {
+        source: [row for row in rows if row["data"] == source]
+        for source in dict.fromkeys(r["data"] for r in rows)
+    }
+    heading = [f"{source} ({len(of_source)} files)" for source, of_source in sources.items()]
+    lines = [f"| mean over files | {' | '.join(heading)} |", "|---" + "|---:" * len(sources) + "|"]
+    for measure in rows[0]:
+        means = [_mean(row[measure] for row in of_source) for of_source in sources.values()]
+        if any(means):
+            lines.append(f"| {measure} | {' | '.join(means)} |")
     last = rows[-1]
-    lines += ["", f"Means over files. {last['versions']}, commit {last['commit']}, {last['machine']}.", ""]
-    return "\n".join(lines)
+    return "\n".join([*lines, "", f"{last['versions']}, commit {last['commit']}, {last['machine']}.", ""])
 
 
-def _is_number(text: str | None) -> bool:
-    try:
-        float(text or "")
-    except ValueError:
-        return False
-    return True
+def _mean(cells: Iterable[str | None]) -> str:
+    """Return the mean of cells, without NaN: the measure means nothing for those files. Empty for words."""
+    values = []
+    for cell in cells:
+        try:
+            values.append(float(cell or "nan"))
+        except ValueError:
+            return ""
+    finite = [value for value in values if math.isfinite(value)]
+    return f"{sum(finite) / len(finite):.3f}" if finite else ""
