@@ -7,6 +7,7 @@ import json
 import re
 import shutil
 import time
+import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -328,7 +329,7 @@ def test_downloads_are_the_notes(visit: Callable[..., Any], song: Result) -> Non
         with tab.expect_download() as download:
             link.click()
         files[download.value.suggested_filename] = Path(download.value.path()).read_bytes()
-    assert set(files) == {f"Evening walk.{suffix}" for suffix in ("mid", "csv", "json", "musicxml")}
+    assert set(files) == {f"Evening walk.{suffix}" for suffix in ("mid", "csv", "json", "mxl")}
 
     score = symusic.Score.from_midi(files["Evening walk.mid"]).to("second")
     notes = sorted((n.time, n.pitch, n.velocity, t.is_drum) for t in score.tracks for n in t.notes)
@@ -341,7 +342,12 @@ def test_downloads_are_the_notes(visit: Callable[..., Any], song: Result) -> Non
     assert np.allclose([n[0] for n in notes], [n[0] for n in truth], atol=2e-3)
     assert Result.from_dict(json.loads(files["Evening walk.json"])) == song
     assert len(files["Evening walk.csv"].decode().strip().splitlines()) == len(song.notes) + 1
-    assert ElementTree.parse(io.BytesIO(files["Evening walk.musicxml"])).getroot().tag == "score-partwise"
+    with zipfile.ZipFile(io.BytesIO(files["Evening walk.mxl"])) as archive:
+        container = ElementTree.fromstring(archive.read("META-INF/container.xml"))
+        rootfile = container.find("rootfiles/rootfile")
+        assert rootfile is not None
+        sheet = ElementTree.fromstring(archive.read(rootfile.attrib["full-path"]))
+    assert len(sheet.findall("part")) == len(song.notes.instruments())
 
 
 def test_hostile_names_are_inert(visit: Callable[..., Any], song: Result) -> None:

@@ -6,6 +6,7 @@
 ``.json``        the whole result, as :meth:`ottava.results.Result.from_dict` reads it
 ``.npz``         curves, as NumPy arrays by name
 ``.musicxml``    notes on a grid of sixteenths, one part for each instrument, for notation programs
+``.mxl``         the same, compressed
 ===============  ==================================================================================
 """
 
@@ -17,6 +18,7 @@ from pathlib import Path
 
 from ottava.errors import OutputError
 from ottava.exporters.musicxml import to_musicxml
+from ottava.exporters.mxl import to_mxl
 from ottava.exporters.tables import to_csv, to_json, to_midi, to_npz
 from ottava.io.files import atomic_write, check_output
 from ottava.results import Result
@@ -30,6 +32,7 @@ FORMATS: dict[str, Callable[[Result], bytes]] = {
     ".json": to_json,
     ".npz": to_npz,
     ".musicxml": to_musicxml,
+    ".mxl": to_mxl,
 }
 """Functions from a result to the bytes of a file, by lower-case suffix."""
 

@@ -31,7 +31,7 @@ RENDERERS: dict[type[Payload], Callable[[Any, float], Section]] = {Notes: notes.
 _SCRIPTS = ("player.js", "synth.js", "roll.js", "page.js")
 _DOWNLOADS = {
     ".mid": ("MIDI", "audio/midi"),
-    ".musicxml": ("MusicXML", "application/vnd.recordare.musicxml+xml"),
+    ".mxl": ("MusicXML", "application/vnd.recordare.musicxml"),  # plain MusicXML would outweigh all the rest
     ".csv": ("CSV", "text/csv"),
     ".json": ("JSON", "application/json"),
 }

@@ -60,7 +60,7 @@ def record(source: Any) -> Sound:
     ottava.errors.InputError
         If the recording cannot be read.
     """
-    peaks, powers, length = [], [], 0
+    peaks, powers, length, longest = [], [], 0, LONGEST_S * _RATE_HZ
     buffer = io.BytesIO()
     with (
         stream_audio(source, rate_hz=_RATE_HZ, block_s=_BLOCK_S) as blocks,
@@ -68,16 +68,18 @@ def record(source: Any) -> Sound:
             buffer, "w", _RATE_HZ, 1, format="OGG", subtype="VORBIS", compression_level=_COMPRESSION
         ) as encoder,
     ):
+        if (blocks.duration_s or 0) > LONGEST_S:
+            longest = 0  # known beforehand: spare the encoding
         for block in blocks:
             length += len(block)
             windows = np.pad(block, (0, -len(block) % _WINDOW)).reshape(-1, _WINDOW)
             peaks.append(np.abs(windows).max(axis=1))
             powers.append((windows**2).mean(axis=1))
-            if length <= LONGEST_S * _RATE_HZ:
+            if length <= longest:
                 encoder.write(block)
     peak, loudness = _bars(np.concatenate(peaks or [[]]), np.concatenate(powers or [[]]))
-    fits = 0 < length <= LONGEST_S * _RATE_HZ
-    return Sound(length / _RATE_HZ, peak, loudness, buffer.getvalue() if fits else None)
+    encoded = buffer.getvalue() if 0 < length <= longest else None
+    return Sound(length / _RATE_HZ, peak, loudness, encoded)
 
 
 def _bars(

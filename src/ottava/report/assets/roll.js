@@ -79,7 +79,7 @@ class Roll {
   /** Keep the playhead in view: gliding while it plays, or page by page for those who want less motion. */
   follow(time, glide) {
     const share = (time - this.from) / this.span;
-    if (glide && share > 0.3 && share < 1) this.look(time - 0.3 * this.span);
+    if (glide && share > 0.3 && share < 1) this.look(this.from + 0.12 * (share - 0.3) * this.span); // eases in
     else if (share < 0 || share > 0.95) this.look(time - 0.1 * this.span);
   }
 
