@@ -352,7 +352,7 @@ class Result:
         Parameters
         ----------
         path : path-like
-            ``.mid``, ``.csv``, ``.json``, ``.npz`` (curves), ``.musicxml``, ``.mxl``, or ``.html`` for the page.
+            ``.mid``, ``.csv``, ``.json``, ``.npz`` (curves), ``.musicxml``, ``.mxl``, or ``.html`` (page).
         force : bool
             Overwrite an existing file.
 
