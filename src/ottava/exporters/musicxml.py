@@ -96,9 +96,14 @@ def estimate_grid(onset_s: NDArray[np.float64]) -> tuple[float, float]:
     best = coarse[np.argmax(_agreement(coarse, onset_s))]
     fine = best + np.arange(-10, 11) / 100
     tempo = round(float(fine[np.argmax(_agreement(fine, onset_s))]), 2)
-    beat_s = 60 / tempo
-    phase = np.angle(np.exp(2j * np.pi * onset_s / beat_s).mean()) / (2 * np.pi)
-    return tempo, float(phase * beat_s % beat_s)
+    # The sixteenths agree best on where the grid lies, the beats on which of its lines is a beat.
+    slot_s = 15 / tempo
+    grid_s, beat_s = (_phase(onset_s, period_s) for period_s in (slot_s, 4 * slot_s))
+    return tempo, float((grid_s + round((beat_s - grid_s) / slot_s) * slot_s) % (4 * slot_s))
+
+
+def _phase(onset_s: NDArray[np.float64], period_s: float) -> float:
+    return float(np.angle(np.exp(2j * np.pi * onset_s / period_s).mean()) / (2 * np.pi) * period_s)
 
 
 def _agreement(tempos: NDArray[np.float64], onset_s: NDArray[np.float64]) -> NDArray[np.float64]:

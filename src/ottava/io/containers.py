@@ -10,7 +10,7 @@ import struct
 from dataclasses import dataclass
 from typing import BinaryIO, Literal
 
-__all__ = ["Kind", "identify", "ogg_end", "wav_claim_s"]
+__all__ = ["Kind", "identify", "mp3_is_joined", "ogg_end", "wav_claim_s"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +97,30 @@ def wav_claim_s(file: BinaryIO) -> float | None:
             bytes_per_s = struct.unpack(f"{order}I", fields[8:12])[0] if len(fields) == 16 else 0
         file.seek(begin + length + length % 2)
     return None
+
+
+def mp3_is_joined(file: BinaryIO) -> bool:
+    """Return whether another MP3 file follows where the first one's header says that it ends.
+
+    Parameters
+    ----------
+    file : binary file object
+        Seekable. Its position changes.
+    """
+    file.seek(0)
+    tag = file.read(10)
+    begin = 0
+    if tag[:3] == b"ID3" and len(tag) == 10:
+        begin = 10 + sum(byte << shift for byte, shift in zip(tag[6:], (21, 14, 7, 0), strict=True))
+    file.seek(begin)
+    frame = file.read(200)
+    at = max(frame.find(b"Xing"), frame.find(b"Info"))
+    if at < 0 or not frame[at + 7] & 2:  # the second flag says that a size in bytes is given
+        return False
+    at += 12 if frame[at + 7] & 1 else 8
+    file.seek(begin + int.from_bytes(frame[at : at + 4], "big"))
+    following = file.read(3)
+    return following == b"ID3" or (following[:1] == b"\xff" and following[1:2] >= b"\xe2")
 
 
 def ogg_end(file: BinaryIO) -> tuple[bool, int]:

@@ -14,7 +14,7 @@ import soundfile
 from numpy.typing import NDArray
 
 from ottava.errors import InputError, MissingError, UsageError
-from ottava.io.containers import Kind, identify, ogg_end, wav_claim_s
+from ottava.io.containers import Kind, identify, mp3_is_joined, ogg_end, wav_claim_s
 from ottava.io.files import open_input
 from ottava.io.mpg123 import hushed
 
@@ -117,53 +117,59 @@ def decode_file(source: str | os.PathLike[str] | BinaryIO) -> Decoding:
     if isinstance(source, (str, os.PathLike)):
         name = os.fspath(source)
         with open_input(source) as file:
-            kind, claim_s, end = _look(file)
+            look = _look(file)
     else:
         name = str(getattr(source, "name", "sound data"))
         try:
-            kind, claim_s, end = _look(source)
+            look = _look(source)
             source.seek(0)
         except (OSError, AttributeError, TypeError) as error:
             raise UsageError("this is no binary file that can be read twice", found=repr(source)) from error
+    kind = look.kind
     if kind is None and Path(name).suffix.lower() in MEDIA_SUFFIXES:
         kind = Kind("a video or compressed sound file", "media")
     if kind is not None and kind.decoder == "none":
         raise InputError("is no sound", path=name, found=f"what looks like {kind.name}", expected=_EXPECTED)
     if kind is not None and kind.decoder == "media":
         return _decode_media(source, name, kind)
-    return _decode_sound(source, name, kind, claim_s, end)
+    return _decode_sound(source, name, look)
 
 
-def _look(file: BinaryIO) -> tuple[Kind | None, float | None, tuple[bool, int]]:
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """What the bytes of a file say, apart from any decoder."""
+
+    kind: Kind | None
+    claim_s: float | None  # of a WAV file whose end is missing
+    complete: bool  # unless an Ogg file lacks the mark of its end
+    position: int  # where an Ogg file has got to
+    joined: bool  # an MP3 file after which another begins
+
+
+def _look(file: BinaryIO) -> _Look:
     file.seek(0)
     head = file.read(64)
     if not isinstance(head, bytes):
         raise TypeError("text")
     if not head:
         raise InputError("is empty", path=str(getattr(file, "name", "sound data")), found="0 bytes")
-    return identify(head), wav_claim_s(file), ogg_end(file) if head[:4] == b"OggS" else (True, 0)
+    complete, position = ogg_end(file) if head[:4] == b"OggS" else (True, 0)
+    return _Look(identify(head), wav_claim_s(file), complete, position, mp3_is_joined(file))
 
 
-def _decode_sound(
-    source: str | os.PathLike[str] | BinaryIO,
-    name: str,
-    kind: Kind | None,
-    claim_s: float | None,
-    end: tuple[bool, int],
-) -> Decoding:
+def _decode_sound(source: str | os.PathLike[str] | BinaryIO, name: str, look: _Look) -> Decoding:
     # Bytes, because a path need not be valid Unicode where paths are bytes. Windows wants characters.
     target = os.fsencode(source) if isinstance(source, (str, os.PathLike)) and os.name != "nt" else source
     try:
         with hushed():
             file = soundfile.SoundFile(target)
     except (soundfile.SoundFileError, TypeError, OSError) as error:
-        found = f"what looks like {kind.name}, but damaged" if kind else "unknown contents"
+        found = f"what looks like {look.kind.name}, but damaged" if look.kind else "unknown contents"
         raise InputError("cannot be decoded", path=name, found=found, expected=_EXPECTED) from error
     mp3 = file.format == "MP3"
     # The MP3 decoder finds its way again after damage, at the price of the block in which it met it.
     size, patience = (_MP3_BLOCK, 8) if mp3 else (max(1, _BLOCK_VALUES // file.channels), 0)
-    whole, position = end
-    claim_s = claim_s or file.frames / file.samplerate
+    claim_s = look.claim_s or file.frames / file.samplerate
 
     def blocks() -> Iterator[NDArray[np.float32]]:
         frames, damages, failures = 0, 0, 0
@@ -183,7 +189,7 @@ def _decode_sound(
             yield block
         found_s = frames / file.samplerate
         missing = claim_s - found_s > _SLACK_S
-        if not frames and (damages or missing or position):
+        if not frames and (damages or missing or look.position):
             raise InputError(
                 "cannot be decoded",
                 path=name,
@@ -195,8 +201,12 @@ def _decode_sound(
             decoding.warnings.append(
                 f"{what}: {found_s:.2f} s found of the {claim_s:.2f} s that its header claims"
             )
-        elif not whole:
+        elif not look.complete:
             decoding.warnings.append(f"its end is missing: {found_s:.2f} s found, without the mark of an end")
+        elif mp3 and look.joined:
+            decoding.warnings.append(
+                f"it is several MP3 files joined: only the first, {found_s:.2f} s, is read"
+            )
 
     decoding = Decoding(name, float(file.samplerate), claim_s, blocks(), close=file.close)
     return decoding

@@ -66,11 +66,11 @@ def check_output(path: PathLike, *, force: bool = False) -> Path:
         If the file exists and ``force`` is not set, or if its folder is missing or not writable.
     """
     path = Path(path)
-    if path.is_dir():
+    if os.path.isdir(path):  # unlike Path.is_dir, has no errors of its own
         raise OutputError("cannot be written", path=path, found="a folder", expected="a file name")
     if os.path.lexists(path) and not force:
         raise _exists(path)
-    if not path.parent.is_dir():
+    if not os.path.isdir(path.parent):
         raise OutputError("cannot be written", path=path, found=f"no folder {path.parent}")
     if not os.access(path.parent, os.W_OK):
         raise OutputError("cannot be written", path=path, found=f"folder {path.parent} is not writable")
@@ -186,7 +186,7 @@ def expand_inputs(inputs: Iterable[PathLike], suffixes: Iterable[str]) -> list[P
 
 
 def _below(path: Path, suffixes: frozenset[str]) -> Iterator[Path]:
-    if not path.is_dir():
+    if not os.path.isdir(path):
         yield path
         return
     denied: list[Path] = []
