@@ -13,8 +13,9 @@ A corpus is a folder of shards, one compressed ``.npz`` an item:
 ``about``
     JSON text: piece, split, kind, sources of sound, seed, version.
 
-Item ``i`` of seed ``s`` is the same for ever: each draws from its own generator, and an interrupted run goes on
-where it stopped. A note ends when its key is released, whether or not the pedal holds the sound on. Pieces, not items, are split into train, valid and test.
+Item ``i`` of seed ``s`` is the same for ever: each draws from its own generator, and an interrupted run goes on where
+it stopped. A note ends when its key is released, whether or not the pedal holds the sound on. Pieces, not items, are
+split into train, validation and test.
 """
 
 from ottava.corpora.rendered.make import Recipe, load_item, make_item, make_rendered

@@ -12,23 +12,25 @@ from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
+import soundfile
 from numpy.typing import NDArray
 
 from ottava.corpora.rendered import recording
-from ottava.corpora.rendered.arrangement import PROGRAMS, arrange_ensemble, draw_program
+from ottava.corpora.rendered.arrangement import arrange_ensemble, draw_program
 from ottava.corpora.rendered.performance import DRUMS, Performance, humanise, press_pedal
-from ottava.corpora.rendered.pieces import Groove, Piece, find_grooves, find_pieces, made_up_piece, split_of
+from ottava.corpora.rendered.pieces import Groove, Piece, find_sources, made_up_piece
 from ottava.corpora.rendered.synthesis import ModelledString, SampledInstrument, SoundFont
 from ottava.errors import InputError, UsageError
 from ottava.io.files import atomic_write
-from ottava.results import FAMILIES
+from ottava.results import FAMILIES, check_choice
 from ottava.signal.logfreq import LogFrequency
 
 __all__ = ["Recipe", "load_item", "make_item", "make_rendered"]
 
 _VERSION = 1
 _FEATURES = LogFrequency()
-_SPLITS = ("train", "valid", "test")
+_WEIGHTS = {"lieder": 2.0, "pop909": 1.0}  # how often a corpus is drawn from: its textures, not its size
+_SPLITS = ("train", "validation", "test")
 
 
 @dataclass(frozen=True)
@@ -37,9 +39,9 @@ class Recipe:
 
     Parameters
     ----------
-    scores : pathlib.Path or None
-        Folder with scores, see :func:`ottava.corpora.rendered.pieces.find_pieces`, and the Groove MIDI set. Without
-        it all pieces are made up.
+    scores : tuple of pathlib.Path
+        Folders of scores and grooves, see :func:`ottava.corpora.rendered.pieces.find_sources`. Without any, all
+        pieces are made up.
     soundfonts : tuple of pathlib.Path
         General MIDI SoundFonts for everything; without any, only ``"piano"`` can be made, by string models.
     drum_soundfonts : tuple of pathlib.Path
@@ -47,14 +49,14 @@ class Recipe:
     piano_samples : tuple of tuple of pathlib.Path
         Sampled pianos, each a group of folders.
     split : str
-        ``"train"``, ``"valid"`` or ``"test"``: which pieces and grooves may be used.
+        ``"train"``, ``"validation"`` or ``"test"``: which pieces and grooves may be used.
     kinds : dict of str to float
         Shares of the kinds of item: ``"piano"``, ``"ensemble"``, ``"solo"`` (one family, not piano), ``"drums"``.
     length_s : float
         Length of an item in seconds.
     """
 
-    scores: Path | None = None
+    scores: tuple[Path, ...] = ()
     soundfonts: tuple[Path, ...] = ()
     drum_soundfonts: tuple[Path, ...] = ()
     piano_samples: tuple[tuple[Path, ...], ...] = ()
@@ -79,15 +81,8 @@ class Recipe:
 
 
 @lru_cache(maxsize=4)
-def _pieces(folder: Path | None, split: str) -> tuple[dict[str, list[Piece]], list[Groove]]:
-    """Return the pieces of a split by collection, and its grooves."""
-    by_source: dict[str, list[Piece]] = {}
-    if folder is None:
-        return by_source, []
-    for piece in find_pieces(folder):
-        if split_of(piece.name) == split:
-            by_source.setdefault(piece.source, []).append(piece)
-    return by_source, [g for g in find_grooves(folder) if g.split == split]
+def _sources(folders: tuple[Path, ...], split: str) -> tuple[dict[str, list[Piece]], list[Groove]]:
+    return find_sources(folders, split)
 
 
 @lru_cache(maxsize=8)
@@ -95,20 +90,18 @@ def _sampled(folders: tuple[Path, ...]) -> SampledInstrument:
     return SampledInstrument(folders)
 
 
-def _draw_parts(
-    recipe: Recipe, rng: np.random.Generator, *, made_up: float
-) -> tuple[str, list[Performance], float]:
+def _draw_parts(recipe: Recipe, rng: np.random.Generator, *, made_up: float) -> tuple[str, list[Performance], float]:
     """Return a piece's name, its performance from somewhere in the middle, and its tempo."""
-    by_source, _ = _pieces(recipe.scores, recipe.split)
+    by_corpus, _ = _sources(recipe.scores, recipe.split)
     for _attempt in range(8):
-        if rng.random() < made_up or not by_source:
+        if rng.random() < made_up or not by_corpus:
             name, bpm, parts = "made-up", rng.uniform(40, 110), [*made_up_piece(rng)]
         else:
-            sources = sorted(by_source)
-            weights = np.array([{"lieder": 2.0, "pop909": 1.0}.get(s, 1.0) for s in sources])
-            source = sources[rng.choice(len(sources), p=weights / weights.sum())]
-            piece = by_source[source][int(rng.integers(len(by_source[source])))]
-            name, bpm, parts = piece.name, piece.bpm * np.exp(rng.normal(0, 0.25)), piece.read()
+            corpora = sorted(by_corpus)
+            weights = np.array([_WEIGHTS[c] for c in corpora])
+            pieces = by_corpus[corpora[rng.choice(len(corpora), p=weights / weights.sum())]]
+            piece = pieces[int(rng.integers(len(pieces)))]
+            name, bpm, parts = piece.name, 80 * np.exp(rng.normal(0, 0.25)), piece.read()
         parts = [p for p in parts if len(p.start_q)]
         if sum(len(p.start_q) for p in parts) < 20:
             continue  # an empty or nearly empty score
@@ -124,13 +117,16 @@ def _draw_parts(
         cut = [p.window(begin_s, begin_s + recipe.length_s) for p in played]
         if sum(map(len, cut)) >= 20:
             return name, cut, bpm
-    raise InputError("eight scores in a row were nearly empty", path=recipe.scores or "made-up pieces")
+    raise InputError("eight scores in a row were nearly empty", path=recipe.scores[0] if recipe.scores else None)
 
 
 def _merge(parts: list[Performance]) -> Performance:
     """Play several parts on one keyboard: a key can only be struck again once it is up."""
     joined = Performance(
-        *(np.concatenate([getattr(p, n) for p in parts]) for n in ("start_s", "end_s", "pitch_midi", "velocity"))
+        np.concatenate([p.start_s for p in parts]),
+        np.concatenate([p.end_s for p in parts]),
+        np.concatenate([p.pitch_midi for p in parts]),
+        np.concatenate([p.velocity for p in parts]),
     )
     order = np.lexsort((joined.start_s, joined.pitch_midi))
     start_s, end_s, pitch = joined.start_s[order], joined.end_s[order].copy(), joined.pitch_midi[order]
@@ -144,12 +140,12 @@ def _merge(parts: list[Performance]) -> Performance:
 
 
 def _draw_drums(recipe: Recipe, rng: np.random.Generator, bpm: float) -> Performance | None:
-    _, grooves = _pieces(recipe.scores, recipe.split)
+    _, grooves = _sources(recipe.scores, recipe.split)
     long_enough = [g for g in grooves if _stretch(g.bpm, bpm) is not None]
     if not long_enough:
         return None
     groove = long_enough[int(rng.integers(len(long_enough)))]
-    played = groove.read()
+    played = groove.item.truth()
     stretch = _stretch(groove.bpm, bpm)
     assert stretch is not None
     start_s = played.start_s * stretch
@@ -160,7 +156,7 @@ def _draw_drums(recipe: Recipe, rng: np.random.Generator, bpm: float) -> Perform
     times = int(np.ceil(recipe.length_s / period_s))
     start_s = np.concatenate([start_s + i * period_s for i in range(times)])
     keep = start_s < recipe.length_s - 0.2
-    pitch, velocity = (np.tile(a, times)[keep] for a in (played.pitch_midi, played.velocity))
+    pitch, velocity = (np.tile(a.astype(np.int64), times)[keep] for a in (played.pitch_midi, played.velocity))
     return Performance(start_s[keep], start_s[keep] + 0.1, pitch, velocity, DRUMS)
 
 
@@ -199,7 +195,9 @@ def _rms(sound: NDArray[np.float32]) -> float:
     return float(np.sqrt(np.mean(np.square(sound)))) + 1e-9
 
 
-def make_item(recipe: Recipe, seed: int, index: int) -> tuple[NDArray[np.float32], NDArray[np.float32], dict[str, object]]:
+def make_item(
+    recipe: Recipe, seed: int, index: int
+) -> tuple[NDArray[np.float32], NDArray[np.float32], dict[str, object]]:
     """Make one item of the corpus.
 
     Parameters
@@ -255,9 +253,7 @@ def make_item(recipe: Recipe, seed: int, index: int) -> tuple[NDArray[np.float32
     rows = [
         (start / tune, end / tune, pitch, velocity, 6 if family == "drums" else FAMILIES.index(family))
         for family, part in cast
-        for start, end, pitch, velocity in zip(
-            part.start_s, part.end_s, part.pitch_midi, part.velocity, strict=True
-        )
+        for start, end, pitch, velocity in zip(part.start_s, part.end_s, part.pitch_midi, part.velocity, strict=True)
     ]
     notes = np.array(sorted(rows), np.float32).reshape(-1, 5)
     notes = notes[notes[:, 0] < len(sound) / rate_hz]
@@ -294,18 +290,34 @@ def _render_cast(
     return planned, mix, [p.stem for p in by_font]
 
 
-def _write_item(recipe: Recipe, out: Path, seed: int, index: int) -> int:
+def _write_item(recipe: Recipe, out: Path, seed: int, index: int, form: str) -> int:
     sound, notes, about = make_item(recipe, seed, index)
+    path = _path(out, recipe, seed, index, form)
+    if form == "sound":
+        # The truth first: an item counts as made once its sound is there.
+        with atomic_write(path.with_suffix(".tsv"), force=True) as file:
+            file.write(_table(notes).encode())
+        with atomic_write(path) as file:
+            soundfile.write(file, sound, _FEATURES.rate_hz, format="FLAC", subtype="PCM_16")
+        return len(notes)
     levels = np.rint(np.clip(_FEATURES.features(sound), 0, 1) * 255).astype(np.uint8)
     packed = io.BytesIO()
     np.savez(packed, features=levels, notes=notes, about=np.array(json.dumps(about)))
-    with atomic_write(_path(out, recipe, seed, index)) as file:
+    with atomic_write(path) as file:
         file.write(packed.getbuffer())
     return len(notes)
 
 
-def _path(out: Path, recipe: Recipe, seed: int, index: int) -> Path:
-    return out / recipe.split / f"{seed:03d}-{index:06d}.npz"
+def _path(out: Path, recipe: Recipe, seed: int, index: int, form: str) -> Path:
+    return out / recipe.split / f"{seed:03d}-{index:06d}{'.flac' if form == 'sound' else '.npz'}"
+
+
+def _table(notes: NDArray[np.float32]) -> str:
+    lines = ["onset_s\toffset_s\tpitch_midi\tvelocity\tinstrument"]
+    for start, end, pitch, velocity, kind in notes.tolist():
+        instrument = (*FAMILIES, "drums")[int(kind)]
+        lines.append(f"{start:.5f}\t{end:.5f}\t{pitch:.0f}\t{velocity:.0f}\t{instrument}")
+    return "\n".join(lines) + "\n"
 
 
 def load_item(path: Path) -> tuple[NDArray[np.uint8], NDArray[np.float32], dict[str, object]]:
@@ -324,6 +336,7 @@ def make_rendered(
     count: int,
     seed: int = 0,
     jobs: int = 1,
+    form: str = "features",
     progress: Callable[[int, int], None] | None = None,
 ) -> int:
     """Make (or complete) a rendered corpus.
@@ -340,6 +353,9 @@ def make_rendered(
         Seed of the corpus.
     jobs : int
         Processes.
+    form : str
+        ``"features"`` for shards to train on, or ``"sound"`` for FLAC files with their notes beside them (``.tsv``),
+        which ``ottava evaluate`` and any other program can read.
     progress : callable or None
         Called with (items done, items in all).
 
@@ -348,19 +364,20 @@ def make_rendered(
     int
         How many items were made now.
     """
+    check_choice("form", form, ("features", "sound"))
     (out / recipe.split).mkdir(parents=True, exist_ok=True)
-    todo = [i for i in range(count) if not _path(out, recipe, seed, i).exists()]
+    todo = [i for i in range(count) if not _path(out, recipe, seed, i, form).exists()]
     done = count - len(todo)
     if jobs <= 1:
         for index in todo:
-            _write_item(recipe, out, seed, index)
+            _write_item(recipe, out, seed, index, form)
             done += 1
             if progress:
                 progress(done, count)
         return len(todo)
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     with ProcessPoolExecutor(jobs) as pool:
-        for future in as_completed([pool.submit(_write_item, recipe, out, seed, i) for i in todo]):
+        for future in as_completed([pool.submit(_write_item, recipe, out, seed, i, form) for i in todo]):
             future.result()
             done += 1
             if progress:

@@ -10,33 +10,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["DRUMS", "Part", "Performance", "humanise", "press_pedal"]
+from ottava.symbolic.score import Part
+
+__all__ = ["DRUMS", "Performance", "humanise", "press_pedal"]
 
 DRUMS = -1
 """Program of a drum part played on the standard kit; ``DRUMS - k`` is kit number ``k`` of General MIDI level 2."""
-
-
-@dataclass(frozen=True)
-class Part:
-    """One part of a score.
-
-    Parameters
-    ----------
-    name : str
-        Name as printed in the score.
-    start_q, duration_q : ndarray of float, shape (n,)
-        Times in quarter notes.
-    pitch_midi : ndarray of int, shape (n,)
-        MIDI pitches.
-    velocity : ndarray of int, shape (n,), or None
-        MIDI velocities, if the source has them.
-    """
-
-    name: str
-    start_q: NDArray[np.float64]
-    duration_q: NDArray[np.float64]
-    pitch_midi: NDArray[np.int64]
-    velocity: NDArray[np.int64] | None = None
 
 
 @dataclass(frozen=True)
@@ -117,7 +96,7 @@ def humanise(parts: list[Part], rng: np.random.Generator, *, bpm: float) -> list
     for part in parts:
         order = np.lexsort((part.pitch_midi, part.start_q))
         start_q, duration_q = part.start_q[order], np.maximum(part.duration_q[order], 0.05)
-        pitch = part.pitch_midi[order]
+        pitch = part.pitch_midi[order].astype(np.int64)
         size = len(pitch)
         start_s = np.interp(start_q, grid_q, grid_s) + rng.normal(0, spread_s, size)
         # Rolled chords: now and then the notes of one stroke go up one after the other.
@@ -128,7 +107,7 @@ def humanise(parts: list[Part], rng: np.random.Generator, *, bpm: float) -> list
         held = np.clip(rng.normal(rng.uniform(0.5, 1.02), 0.08, size), 0.15, 1.1)
         nominal_s = np.interp(start_q + duration_q, grid_q, grid_s) - np.interp(start_q, grid_q, grid_s)
         end_s = start_s + np.maximum(nominal_s * held, 0.05)
-        if part.velocity is not None and rng.random() < 0.6:
+        if np.ptp(part.velocity) > 0 and rng.random() < 0.6:
             base = part.velocity[order] + level - 70
         else:
             top = np.zeros(size)

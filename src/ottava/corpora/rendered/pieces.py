@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from ottava.corpora.rendered.performance import DRUMS, Part, Performance
+from ottava.corpora.corpus import Item
+from ottava.corpora.names import find_corpus
 from ottava.errors import InputError
+from ottava.symbolic.score import Part, read_score
 
-__all__ = ["Groove", "Piece", "find_grooves", "find_pieces", "made_up_piece", "split_of"]
+__all__ = ["Groove", "Piece", "find_sources", "made_up_piece"]
+
+_SCORES = ("lieder", "pop909")
 
 
 @dataclass(frozen=True)
@@ -23,117 +26,67 @@ class Piece:
     ----------
     name : str
         Identity of the piece: all its renderings fall into one split.
-    source : str
-        Collection: ``"lieder"``, ``"pop909"``, ``"made-up"``.
-    bpm : float
-        Usual tempo, quarter notes a minute.
-    read : callable
-        Returns the list of :class:`Part`.
+    corpus : str
+        Name of the corpus that it is from.
+    path : pathlib.Path
+        MusicXML or MIDI.
     """
 
     name: str
-    source: str
-    bpm: float
-    read: Callable[[], list[Part]]
+    corpus: str
+    path: Path
+
+    def read(self) -> list[Part]:
+        """Return its pitched parts."""
+        return [part for part in read_score(self.path).parts if not part.drums]
 
 
 @dataclass(frozen=True)
 class Groove:
-    """A human drum performance of the Groove MIDI set and its tempo."""
+    """A human drum performance of the Groove MIDI set, at its tempo in quarter notes a minute."""
 
-    path: Path
+    item: Item
     bpm: float
-    split: str
-
-    def read(self) -> Performance:
-        """Return its hits, with General MIDI percussion keys."""
-        import symusic
-
-        score = symusic.Score(str(self.path)).to("second")
-        notes = [n for track in score.tracks for n in track.notes]
-        start = np.array([n.time for n in notes], float)
-        order = np.argsort(start, kind="stable")
-        pitch = np.array([_GROOVE_KEYS.get(n.pitch, n.pitch) for n in notes], int)
-        velocity = np.array([max(n.velocity, 1) for n in notes], int)
-        return Performance(start[order], start[order] + 0.1, pitch[order], velocity[order], DRUMS)
 
 
-# The Roland kit of the Groove set sends keys outside General MIDI; these are the nearest ones inside.
-_GROOVE_KEYS = {22: 42, 26: 46, 58: 43}
+def find_sources(folders: Sequence[Path], split: str) -> tuple[dict[str, list[Piece]], list[Groove]]:
+    """Find the pieces of a split by corpus, and its grooves.
 
-
-def split_of(name: str) -> str:
-    """Return ``"train"``, ``"valid"`` or ``"test"`` for a piece, from a hash of its name: 90, 4 and 6 in a hundred."""
-    place = int(hashlib.sha256(name.encode()).hexdigest()[:8], 16) % 100
-    return "train" if place < 90 else "valid" if place < 94 else "test"
-
-
-def find_pieces(folder: Path) -> list[Piece]:
-    """Find the scores below a folder: OpenScore Lieder as ``.mxl`` and POP909 as ``POP909/NNN/NNN.mid``.
+    Parameters
+    ----------
+    folders : sequence of pathlib.Path
+        Folders of OpenScore Lieder, POP909 and the Groove MIDI set, as they are distributed.
+    split : str
+        ``"train"``, ``"validation"`` or ``"test"``; the Groove set has its own, the others split by piece.
 
     Raises
     ------
     ottava.errors.InputError
-        If there are none.
+        If a folder holds none of them.
     """
-    pieces = [
-        Piece(path.stem, "lieder", 80, lambda path=path: _read_musicxml(path))  # type: ignore[misc]
-        for path in sorted(folder.rglob("lc*.mxl"))
-    ]
-    pieces += [
-        Piece(f"pop909-{path.stem}", "pop909", 80, lambda path=path: _read_midi(path))  # type: ignore[misc]
-        for path in sorted(folder.rglob("POP909/*/*.mid"))
-        if path.stem == path.parent.name
-    ]
-    if not pieces:
-        raise InputError("no scores here", path=folder, expected="OpenScore Lieder (.mxl) or POP909 (.mid) below")
-    return pieces
-
-
-def find_grooves(folder: Path) -> list[Groove]:
-    """Find the performances of the Groove MIDI set below a folder, with the set's own split."""
-    import csv
-
-    grooves = []
-    for table in sorted(folder.rglob("info.csv")):
-        with table.open(newline="", encoding="utf-8") as file:
-            for row in csv.DictReader(file):
-                path = table.parent / row["midi_filename"]
-                if row["time_signature"] == "4-4" and path.exists():
-                    split = {"validation": "valid"}.get(row["split"], row["split"])
-                    grooves.append(Groove(path, float(row["bpm"]), split))
-    return grooves
-
-
-def _read_musicxml(path: Path) -> list[Part]:
-    from ottava.symbolic.score import read_score
-
-    return [
-        Part(p.name, p.start_q, p.duration_q, p.pitch_midi)
-        for p in read_score(path).parts
-        if len(p.pitch_midi) and p.pitch_midi.min() >= 0 and p.pitch_midi.max() <= 127
-    ]
-
-
-def _read_midi(path: Path) -> list[Part]:
-    import symusic
-
-    score = symusic.Score(str(path))
-    parts = []
-    for track in score.tracks:
-        if track.is_drum or not len(track.notes):
-            continue
-        soa = track.notes.numpy()
-        parts.append(
-            Part(
-                track.name,
-                soa["time"] / score.ticks_per_quarter,
-                soa["duration"] / score.ticks_per_quarter,
-                soa["pitch"].astype(int),
-                soa["velocity"].astype(int),
+    pieces: dict[str, list[Piece]] = {}
+    grooves: list[Groove] = []
+    for folder in folders:
+        for name in (*_SCORES, "groove"):
+            try:
+                items = list(find_corpus(name)(folder).items(split))
+            except InputError:
+                continue  # a folder of another corpus
+            if name == "groove":
+                # groove/drummer1/session1/12_rock_95_beat_4-4.mid: the name tells tempo and metre.
+                grooves += [
+                    Groove(i, float(i.truth_path.stem.split("_")[-3]))
+                    for i in items
+                    if i.truth_path.stem.endswith("4-4")
+                ]
+            else:
+                pieces[name] = [Piece(i.piece, name, i.truth_path) for i in items]
+            break
+        else:
+            raise InputError(
+                "no scores or grooves here", path=folder, expected="OpenScore Lieder, POP909 or Groove MIDI"
             )
-        )
-    return parts
+    return pieces, grooves
 
 
 def made_up_piece(rng: np.random.Generator) -> list[Part]:
@@ -190,4 +143,6 @@ def made_up_piece(rng: np.random.Generator) -> list[Part]:
     if not rows:
         rows = [(0.0, 1.0, 60)]
     start, duration, pitch = (np.array(column) for column in zip(*rows, strict=True))
-    return [Part("made-up", start, duration, pitch.astype(int))]
+    order = np.lexsort((pitch, start))
+    start, duration, pitch = start[order], duration[order], pitch[order].astype(np.int16)
+    return [Part("made-up", 0, False, start, duration, pitch, np.full(len(pitch), 64, np.int16))]

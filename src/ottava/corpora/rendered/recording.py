@@ -56,7 +56,8 @@ def equalise(sound: NDArray[np.float32], rng: np.random.Generator, *, rate_hz: i
     if rng.random() < 0.35:
         db -= 24 * np.clip(np.log2(np.maximum(hz, 1) / rng.uniform(2500, 8000)), 0, None)
     gain = 10 ** (np.clip(db, -70, 24) / 20)
-    return np.fft.irfft(np.fft.rfft(sound, size) * gain, size)[: len(sound)].astype(np.float32)
+    coloured: NDArray[np.float32] = np.fft.irfft(np.fft.rfft(sound, size) * gain, size)[: len(sound)].astype(np.float32)
+    return coloured
 
 
 def add_noise(sound: NDArray[np.float32], rng: np.random.Generator, *, rate_hz: int) -> NDArray[np.float32]:
@@ -73,14 +74,14 @@ def add_noise(sound: NDArray[np.float32], rng: np.random.Generator, *, rate_hz: 
             noise += np.std(noise) * rng.uniform(0, 1) * np.sin(2 * np.pi * mains_hz * n * t + n)
     below_db = rng.uniform(25, 75)
     scale = np.sqrt(np.mean(sound**2) + 1e-12) / (np.std(noise) + 1e-12) * 10 ** (-below_db / 20)
-    return (sound + scale * noise).astype(np.float32)
+    return np.asarray(sound + scale * noise, np.float32)
 
 
 def set_level(sound: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.float32]:
     """Set the peak to a random level, from -24 to 0 dB, now and then driven a little into clipping."""
     peak = np.abs(sound).max(initial=1e-9)
     level_db = rng.uniform(0, 4) if rng.random() < 0.05 else rng.uniform(-24, 0)
-    return np.clip(sound / peak * 10 ** (level_db / 20), -1, 1).astype(np.float32)
+    return np.asarray(np.clip(sound / peak * 10 ** (level_db / 20), -1, 1), np.float32)
 
 
 def pass_codec(sound: NDArray[np.float32], rng: np.random.Generator, *, rate_hz: int) -> NDArray[np.float32]:

@@ -248,9 +248,7 @@ class ModelledString:
         f_hz = n * f0_hz * np.sqrt(1 + bend * n**2)
         n, f_hz = n[f_hz < 0.48 * self.rate_hz], f_hz[f_hz < 0.48 * self.rate_hz]
         slope_db = self.slope_db + (-self.brightness_db if hard else self.brightness_db)
-        level_db = -np.log2(n) * slope_db + np.interp(
-            np.log2(f_hz / 25), np.linspace(0, 8.4, 40), self.formant_db
-        )
+        level_db = -np.log2(n) * slope_db + np.interp(np.log2(f_hz / 25), np.linspace(0, 8.4, 40), self.formant_db)
         level = 10 ** (level_db / 20) * np.abs(np.sin(np.pi * n * self.stroke_place)) ** 0.7
         level *= 10 ** (rng.normal(0, 2.5, len(n)) / 20)
         if pitch < 45:  # short soundboards hardly carry the lowest fundamentals

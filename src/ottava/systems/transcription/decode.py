@@ -84,7 +84,7 @@ def decode(
 
     Returns
     -------
-    Notes
+    notes : ottava.results.Notes
         Sorted by start; empty when nothing is found.
 
     Raises
@@ -108,7 +108,7 @@ def decode_stream(
     beyond a piece is a few numbers for each onset, and two bits for each pitch and frame.
     """
     limits = thresholds or Thresholds()
-    wanted = tuple(FAMILIES + ("drums",) if instruments is None else instruments)
+    wanted = tuple((*FAMILIES, "drums") if instruments is None else instruments)
     for name in wanted:
         check_choice("instrument", name, (*FAMILIES, "drums"))
     families = np.array([name in wanted for name in FAMILIES])
@@ -173,7 +173,11 @@ def _refine(left: NDArray[np.float32], here: NDArray[np.float32], right: NDArray
 
 
 def _read_onsets(
-    held: Mapping[str, NDArray[np.float32]], span: slice, first: int, threshold: float, families: NDArray[np.bool_]
+    held: Mapping[str, NDArray[np.float32]],
+    span: slice,
+    first: int,
+    threshold: float,
+    families: NDArray[np.bool_],
 ) -> NDArray[np.float64]:
     """Return one row for each onset: position in frames, frame, pitch column, confidence, velocity, family."""
     t, p = np.nonzero(_maxima(held["onset"], span, threshold))

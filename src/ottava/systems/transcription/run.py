@@ -6,7 +6,7 @@ import json
 import os
 import time
 from collections.abc import Iterable, Iterator
-from typing import Any, overload
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -150,12 +150,13 @@ class Transcriber:
         return {name: array[0] for name, array in self.session.run({"features": features[None]}).items()}
 
     def _gather(self, chunks: list[dict[str, NDArray[np.float32]]]) -> Curves:
-        spec = find_spec("transcription")
+        shapes = {name: [int(size) for size in axes[2:]] for name, axes in find_spec("transcription").outputs.items()}
         values = {
-            name: np.concatenate([np.zeros((0, *axes[2:]), np.float32), *(c[name] for c in chunks)])  # type: ignore[arg-type]
-            for name, axes in spec.outputs.items()
+            name: np.concatenate([np.zeros((0, *shape), np.float32), *(c[name] for c in chunks)])
+            for name, shape in shapes.items()
         }
-        return Curves(np.arange(len(values["onset"])) * self.extractor.frame_s, values)
+        times_s = np.arange(len(values["onset"]), dtype=np.float64) * self.extractor.frame_s
+        return Curves(times_s, values)
 
 
 def _keep(
@@ -179,10 +180,6 @@ def _clip(notes: Notes, duration_s: float) -> Notes:
     )
 
 
-@overload
-def transcribe(source: list[Any] | tuple[Any, ...], **options: Any) -> Iterator[Result | OttavaError]: ...
-@overload
-def transcribe(source: Source, **options: Any) -> Result: ...
 def transcribe(
     source: Any,
     *,
@@ -195,7 +192,7 @@ def transcribe(
     curves: bool = False,
     weights: str | os.PathLike[str] | None = None,
     threads: int | None = None,
-) -> Result | Iterator[Result | OttavaError]:
+) -> Any:
     """Turn sound into notes, labelled by instrument family, and drum hits.
 
     Parameters

@@ -81,7 +81,11 @@ def make_targets(
 
 
 def _mark(
-    target: NDArray[np.float32], velocity: NDArray[np.float32] | None, position: float, column: int, force: float
+    target: NDArray[np.float32],
+    velocity: NDArray[np.float32] | None,
+    position: float,
+    column: int,
+    force: float,
 ) -> None:
     for t in range(int(np.ceil(position - ONSET_REACH)), int(np.floor(position + ONSET_REACH)) + 1):
         level = 1 - abs(t - position) / ONSET_REACH
@@ -124,9 +128,7 @@ class RenderedCrops(Dataset[dict[str, Tensor]]):
             levels, targets = self._crop(self.paths[index], 0)
         return {"features": torch.from_numpy(levels)} | {k: torch.from_numpy(v) for k, v in targets.items()}
 
-    def _crop(
-        self, path: Path, place: float
-    ) -> tuple[NDArray[np.float32], dict[str, NDArray[np.float32]]]:
+    def _crop(self, path: Path, place: float) -> tuple[NDArray[np.float32], dict[str, NDArray[np.float32]]]:
         """Return a crop that begins at ``place`` (0..1) of what a shard leaves free."""
         levels, notes, _ = load_item(path)
         first = round(place * max(levels.shape[1] - self.n_frames, 0))
@@ -134,7 +136,7 @@ class RenderedCrops(Dataset[dict[str, Tensor]]):
         if levels.shape[1] < self.n_frames:
             levels = np.pad(levels, ((0, 0), (0, self.n_frames - levels.shape[1]), (0, 0)))
         targets = make_targets(notes, first, self.n_frames, self.features.frame_s)
-        return levels.astype(np.float32) / 255, targets
+        return np.asarray(levels, np.float32) / np.float32(255), targets
 
     def _draw(self, rng: np.random.Generator) -> tuple[NDArray[np.float32], dict[str, NDArray[np.float32]]]:
         levels, targets = self._try(rng)
@@ -192,15 +194,15 @@ def _overlay(
 def _colour(levels: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.float32]:
     """Change level and colour, and lay a floor of noise under the sound."""
     channels, frames, bins = levels.shape
-    gain = rng.uniform(-0.15, 0.08)  # decibels / 100
+    gain = np.full(bins, rng.uniform(-0.15, 0.08))  # decibels / 100
     if rng.random() < 0.7:
         knots = rng.normal(0, rng.uniform(0, 0.06), 8)
         gain = gain + np.interp(np.linspace(0, 7, bins), np.arange(8), knots)
-    levels = levels + np.asarray(gain, np.float32)
+    levels = levels + gain.astype(np.float32)
     if rng.random() < 0.3:
         floor = rng.uniform(0.05, 0.45) + np.linspace(0, rng.uniform(-0.1, 0.15), bins)
         noise = floor + 0.055 * np.log10(rng.exponential(1, (channels, frames, bins)) + 1e-3)
-        levels = np.log10(10 ** (10 * levels) + 10 ** (10 * noise)) / 10
+        levels = (np.log10(10 ** (10 * levels) + 10 ** (10 * noise)) / 10).astype(np.float32)
     return np.clip(levels, 0, 1.1).astype(np.float32)
 
 
@@ -210,8 +212,8 @@ class TranscriptionData(L.LightningDataModule):
     Parameters
     ----------
     folder : str
-        A corpus made by ``ottava data make rendered``, with ``train`` and ``valid`` inside. ``"made"`` makes a tiny
-        one out of nothing, to try the training itself.
+        A corpus made by ``ottava data make rendered``, with ``train`` and ``validation`` inside. ``"made"``
+        makes a tiny one out of nothing, to try the training itself.
     n_frames : int
         Length of a crop in frames of 24 ms.
     batch_size : int
@@ -222,9 +224,7 @@ class TranscriptionData(L.LightningDataModule):
         Seed of the crops.
     """
 
-    def __init__(
-        self, folder: str, n_frames: int = 208, batch_size: int = 8, workers: int = 1, seed: int = 0
-    ) -> None:
+    def __init__(self, folder: str, n_frames: int = 208, batch_size: int = 8, workers: int = 1, seed: int = 0) -> None:
         super().__init__()
         self.folder = Path(folder)
         self.n_frames, self.batch_size = n_frames, batch_size
@@ -233,7 +233,7 @@ class TranscriptionData(L.LightningDataModule):
     def prepare_data(self) -> None:
         """Make the tiny corpus, if that is what is asked for. Lightning calls this in one process only."""
         if str(self.folder) == "made":
-            for split, count in (("train", 3), ("valid", 1)):
+            for split, count in (("train", 3), ("validation", 1)):
                 make_rendered(_made_folder(), Recipe(split=split, kinds={"piano": 1}, length_s=5), count=count)
 
     def setup(self, stage: str | None = None) -> None:
@@ -250,7 +250,7 @@ class TranscriptionData(L.LightningDataModule):
 
     def val_dataloader(self) -> DataLoader[dict[str, Tensor]]:
         """Return the beginnings of the pieces for validation, four times as long as in training."""
-        crops = RenderedCrops(self.folder / "valid", 4 * self.n_frames, augment=False)
+        crops = RenderedCrops(self.folder / "validation", 4 * self.n_frames, augment=False)
         return DataLoader(crops, max(self.batch_size // 4, 1), num_workers=0)
 
 

@@ -13,6 +13,7 @@ from typing import Any
 
 from ottava.corpora.pairs import Pairs
 from ottava.metrics.transcription import count, score
+from ottava.results import Notes
 from ottava.systems.transcription.run import Transcriber
 
 __all__ = ["evaluate"]
@@ -32,4 +33,6 @@ def evaluate(weights: str | os.PathLike[str] | None, data: Path) -> Iterable[dic
     for item in Pairs(data).items("test"):
         assert item.audio is not None  # a pair has both
         result = model(item.audio)
-        yield {"file": item.id, **score(count(item.truth(), result.notes)), "elapsed_s": result.elapsed_s}
+        notes = result.notes
+        assert isinstance(notes, Notes)
+        yield {"file": item.id, **score(count(item.truth(), notes)), "elapsed_s": result.elapsed_s}

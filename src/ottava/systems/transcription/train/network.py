@@ -11,6 +11,8 @@ frequency only, the transcription network behind it and the heads are ours.
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -48,7 +50,7 @@ class UNet(nn.Module):
     def __init__(self, inputs: int, outputs: int, widths: tuple[int, ...] = (8, 16, 24, 32)) -> None:
         super().__init__()
         self.stem = _conv(inputs, widths[0], (3, 3))
-        pairs = list(zip(widths[:-1], widths[1:], strict=True))
+        pairs = list(pairwise(widths))
         self.down = nn.ModuleList(
             nn.Sequential(_conv(a, b, (3, 3), stride=2), _conv(b, b, (3, 3), dilation=2 if b == widths[-1] else 1))
             for a, b in pairs
@@ -123,7 +125,9 @@ class PreStackedTranscriber(nn.Module):
         self.gather = _conv(width, share, (1, 1))
         self.lowest = _conv(unet_widths[-1], 8, (1, 1))
         flat = PITCHES * share + 8 * (bins >> (len(unet_widths) - 1))
-        self.enter = nn.Sequential(nn.Conv1d(flat, context, 1, bias=False), nn.BatchNorm1d(context), nn.ReLU(inplace=True))
+        self.enter = nn.Sequential(
+            nn.Conv1d(flat, context, 1, bias=False), nn.BatchNorm1d(context), nn.ReLU(inplace=True)
+        )
         self.context = nn.Sequential(*(_Dilated(context, d) for d in dilations))
         self.spread = nn.Conv1d(context, PITCHES * share, 1)
         self.merge = _conv(width + share, width + width // 2, (3, 1))
@@ -134,7 +138,8 @@ class PreStackedTranscriber(nn.Module):
         self.margin_frames = (1 + 2 * levels + 1 + (levels - 1) + 1) + (1 + 1 + 2) + sum(dilations) + 1
         # Onsets, offsets and hits are rare; start from their usual frequency rather than from one half.
         with torch.no_grad():
-            assert self.notes.bias is not None and self.drums.bias is not None
+            assert self.notes.bias is not None
+            assert self.drums.bias is not None
             self.notes.bias[:3] = torch.tensor([-4.5, -3.0, -4.5])
             self.drums.bias[:N_DRUMS] = -4.0
 

@@ -25,6 +25,7 @@ def losses(logits: dict[str, Tensor], targets: dict[str, Tensor]) -> dict[str, T
     Onsets, frames, offsets and drum hits are binary cross entropies, summed over pitches and averaged over frames.
     Families count only where a note sounds, velocities only where one begins.
     """
+
     def cross_entropy(name: str) -> Tensor:
         total = F.binary_cross_entropy_with_logits(logits[name], targets[name], reduction="sum")
         return total / logits[name].shape[:2].numel()
@@ -110,13 +111,13 @@ class TranscriptionTask(L.LightningModule):
         frames = torch.sigmoid(logits["frame"]) > 0.5
         self._log_f("frame", frames, batch["frame"] > 0.5, size)
         self._log_f("onset", _peaks(torch.sigmoid(logits["onset"]), 0.4), _peaks(batch["onset"], 0.5), size)
-        self._log_f(
-            "drum", _peaks(torch.sigmoid(logits["drum_onset"]), 0.4), _peaks(batch["drum_onset"], 0.5), size
-        )
+        self._log_f("drum", _peaks(torch.sigmoid(logits["drum_onset"]), 0.4), _peaks(batch["drum_onset"], 0.5), size)
 
     def _log_f(self, name: str, estimate: Tensor, truth: Tensor, size: int) -> None:
         if name != "frame":  # an onset may be one frame off
-            reach_e, reach_t = (F.max_pool2d(m.float().unsqueeze(1), (3, 1), 1, (1, 0))[:, 0] > 0 for m in (estimate, truth))
+            reach_e, reach_t = (
+                F.max_pool2d(m.float().unsqueeze(1), (3, 1), 1, (1, 0))[:, 0] > 0 for m in (estimate, truth)
+            )
         else:
             reach_e, reach_t = estimate, truth
         precision = (estimate & reach_t).sum() / estimate.sum().clamp(min=1)
@@ -128,7 +129,10 @@ class TranscriptionTask(L.LightningModule):
         """Return AdamW with warm-up, a plateau and a linear fall."""
         decayed = [p for p in self.parameters() if p.ndim > 1]
         kept = [p for p in self.parameters() if p.ndim <= 1]
-        groups = [{"params": decayed, "weight_decay": self.weight_decay}, {"params": kept, "weight_decay": 0.0}]
+        groups = [
+            {"params": decayed, "weight_decay": self.weight_decay},
+            {"params": kept, "weight_decay": 0.0},
+        ]
         optimiser = torch.optim.AdamW(groups, lr=self.learning_rate)
         total = max(int(self.trainer.estimated_stepping_batches), 1)
 
@@ -139,7 +143,6 @@ class TranscriptionTask(L.LightningModule):
 
         schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, factor)
         return {"optimizer": optimiser, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
-
 
     def export_module(self) -> nn.Module:
         """Return the network with probabilities in place of logits."""
