@@ -209,9 +209,7 @@ def _mix(decoding: Decoding) -> Iterator[NDArray[np.float32]]:
         yield mono
 
 
-def _resample(
-    blocks: Iterator[NDArray[np.float32]], from_hz: float, to_hz: int
-) -> Iterator[NDArray[np.float32]]:
+def _resample(blocks: Iterator[NDArray[np.float32]], from_hz: float, to_hz: int) -> Iterator[NDArray[np.float32]]:
     if from_hz == to_hz:
         yield from blocks
         return

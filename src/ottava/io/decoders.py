@@ -82,9 +82,7 @@ def decode_array(samples: Any, rate_hz: float) -> Decoding:
     array = np.asarray(samples)
     shape = f"{array.dtype} of shape {array.shape}"
     if array.ndim not in (1, 2) or array.dtype.kind not in "fiu" or (array.ndim == 2 and not array.shape[1]):
-        raise InputError(
-            "no sound in this array", found=shape, expected="real numbers, (n,) or (n, channels)"
-        )
+        raise InputError("no sound in this array", found=shape, expected="real numbers, (n,) or (n, channels)")
     if array.ndim == 2 and array.shape[1] > max(array.shape[0], 64):
         raise InputError("this array lies on its side", found=shape, expected="(n, channels)")
     if not 0 < rate_hz < np.inf:
@@ -135,6 +133,17 @@ def decode_file(source: str | os.PathLike[str] | BinaryIO) -> Decoding:
     return _decode_sound(source, name, look)
 
 
+class _Forward(soundfile.SoundFile):  # type: ignore[misc]
+    """A sound file that is read from front to back.
+
+    Of a file that can seek, soundfile seeks to the end of every block that it has read, and there the MP3
+    decoder loses the bits that frames borrow from each other: a different sound comes out.
+    """
+
+    def seekable(self) -> bool:
+        return False
+
+
 @dataclass(frozen=True, slots=True)
 class _Look:
     """What the bytes of a file say, apart from any decoder."""
@@ -162,7 +171,7 @@ def _decode_sound(source: str | os.PathLike[str] | BinaryIO, name: str, look: _L
     target = os.fsencode(source) if isinstance(source, (str, os.PathLike)) and os.name != "nt" else source
     try:
         with hushed():
-            file = soundfile.SoundFile(target)
+            file = _Forward(target)
     except (soundfile.SoundFileError, TypeError, OSError) as error:
         found = f"what looks like {look.kind.name}, but damaged" if look.kind else "unknown contents"
         raise InputError("cannot be decoded", path=name, found=found, expected=_EXPECTED) from error
@@ -174,7 +183,6 @@ def _decode_sound(source: str | os.PathLike[str] | BinaryIO, name: str, look: _L
     def blocks() -> Iterator[NDArray[np.float32]]:
         frames, damages, failures = 0, 0, 0
         while failures <= patience:
-            before = file.tell()
             block = np.empty((size, file.channels), dtype=np.float32)
             try:
                 with hushed() if mp3 else nullcontext():
@@ -184,7 +192,8 @@ def _decode_sound(source: str | os.PathLike[str] | BinaryIO, name: str, look: _L
                 failures = 0
             except soundfile.SoundFileError:
                 damages, failures = damages + 1, failures + 1
-                block = block[: max(0, file.tell() - before)]  # what came before the damage is in place
+                # What came before the damage is in place; the MP3 decoder does not say how much that is.
+                block = block[:0] if mp3 else block[: max(0, file.tell() - frames)]
             frames += len(block)
             yield block
         found_s = frames / file.samplerate
@@ -198,15 +207,11 @@ def _decode_sound(source: str | os.PathLike[str] | BinaryIO, name: str, look: _L
             )
         if missing or damages:
             what = "it is damaged" if damages else "its end is missing"
-            decoding.warnings.append(
-                f"{what}: {found_s:.2f} s found of the {claim_s:.2f} s that its header claims"
-            )
+            decoding.warnings.append(f"{what}: {found_s:.2f} s found of the {claim_s:.2f} s that its header claims")
         elif not look.complete:
             decoding.warnings.append(f"its end is missing: {found_s:.2f} s found, without the mark of an end")
         elif mp3 and look.joined:
-            decoding.warnings.append(
-                f"it is several MP3 files joined: only the first, {found_s:.2f} s, is read"
-            )
+            decoding.warnings.append(f"it is several MP3 files joined: only the first, {found_s:.2f} s, is read")
 
     decoding = Decoding(name, float(file.samplerate), claim_s, blocks(), close=file.close)
     return decoding

@@ -40,9 +40,7 @@ def open_input(path: PathLike) -> BinaryIO:
     except FileNotFoundError as error:
         raise InputError("there is no such file", path=path) from error
     except (OSError, ValueError) as error:
-        raise InputError(
-            "cannot be opened", path=path, found=getattr(error, "strerror", str(error))
-        ) from error
+        raise InputError("cannot be opened", path=path, found=getattr(error, "strerror", str(error))) from error
 
 
 def check_output(path: PathLike, *, force: bool = False) -> Path:

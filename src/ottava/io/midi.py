@@ -29,9 +29,7 @@ _NOMINAL_S = 0.01  # of notes without length, which drum machines write
 _SUSTAIN = 64
 
 
-def read_midi(
-    source: str | os.PathLike[str] | BinaryIO, *, pedal: bool = False, other: str | None = None
-) -> Notes:
+def read_midi(source: str | os.PathLike[str] | BinaryIO, *, pedal: bool = False, other: str | None = None) -> Notes:
     """Read the notes of a MIDI file.
 
     Parameters
@@ -86,9 +84,7 @@ def read_midi(
         end_s = _seconds(end, marks, score.tpq)
         end_s = np.where(end_s > start_s, end_s, start_s + _NOMINAL_S)
         count = len(start)
-        columns.append(
-            (start_s, end_s, notes["pitch"], notes["velocity"], np.ones(count), np.full(count, instrument))
-        )
+        columns.append((start_s, end_s, notes["pitch"], notes["velocity"], np.ones(count), np.full(count, instrument)))
     if not columns:
         return Notes.empty()
     try:
@@ -168,9 +164,7 @@ def _seconds(ticks: NDArray[np.int64], marks: list[tuple[int, int]], per_quarter
     at, tempo_us = np.array(sorted([(0, _DEFAULT_TEMPO_US), *marks], key=lambda mark: mark[0])).T
     begins_us = np.concatenate(([0], np.cumsum(np.diff(at) * tempo_us[:-1])))
     which = np.searchsorted(at, ticks, side="right") - 1
-    seconds: NDArray[np.float64] = (begins_us[which] + (ticks - at[which]) * tempo_us[which]) / (
-        per_quarter * 1e6
-    )
+    seconds: NDArray[np.float64] = (begins_us[which] + (ticks - at[which]) * tempo_us[which]) / (per_quarter * 1e6)
     return seconds
 
 
