@@ -15,11 +15,15 @@ from __future__ import annotations
 
 import os
 import sys
+import threading
 from collections.abc import Sequence
 
 from ottava.errors import OttavaError
 
-__all__ = ["main"]
+__all__ = ["WORKER", "main"]
+
+WORKER = "ottava job"
+"""Name of the threads that work on inputs."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -35,10 +39,20 @@ def main(argv: Sequence[str] | None = None) -> int:
     int
         The exit code.
     """
+    code = _run(list(sys.argv[1:] if argv is None else argv))
+    if any(thread.name == WORKER for thread in threading.enumerate()):
+        # Stopped amid several jobs. What still computes writes nothing, and cannot be told to stop.
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+    return code
+
+
+def _run(argv: list[str]) -> int:
     try:
         from ottava.cli.app import run
 
-        code = run(list(sys.argv[1:] if argv is None else argv))
+        code = run(argv)
         sys.stdout.flush()
         return code
     except OttavaError as error:

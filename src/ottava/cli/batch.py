@@ -12,6 +12,7 @@ from pathlib import Path
 from queue import Queue
 from typing import Any
 
+from ottava.cli import WORKER
 from ottava.cli.terminal import Terminal
 from ottava.errors import InputError, OttavaError, OutputError, UsageError
 from ottava.results import Result
@@ -108,23 +109,20 @@ def _formats(format: str | None, out: Path | None) -> list[str]:
         if format:
             raise UsageError(f"--format {format} and --out {out} both name a format", expected="one of them")
         return [out.suffix[1:].lower()]
-    formats = list(
-        dict.fromkeys(part.strip().lstrip(".").lower() for part in (format or "").split(",") if part)
-    )
+    formats = list(dict.fromkeys(part.strip().lstrip(".").lower() for part in (format or "").split(",") if part))
     if unknown := [part for part in formats if part not in _known_formats()]:
         raise UsageError(f"format {', '.join(unknown)} is unknown", expected=", ".join(_known_formats()))
     return formats
 
 
 def find_files(inputs: Sequence[str], accepts: tuple[str, ...]) -> dict[Path, Path]:
-    """Return the files, each with its folder below the one given. A missing file is in, to fail in its turn."""
+    """Return the files, each with its folder below the one given. Missing ones are in, to fail in turn."""
     from ottava.io.files import expand_inputs
 
     folders = [Path(given) for given in inputs if Path(given).is_dir()]
     files = expand_inputs(inputs, [suffix for kind in accepts for suffix in _suffixes(kind)])
     return {
-        file: next((file.relative_to(f).parent for f in folders if file.is_relative_to(f)), Path())
-        for file in files
+        file: next((file.relative_to(f).parent for f in folders if file.is_relative_to(f)), Path()) for file in files
     }
 
 
@@ -142,15 +140,10 @@ def _plan(found: Mapping[Path, Path], out: Path | None, formats: Sequence[str]) 
         if len(found) > 1:
             raise UsageError(f"--out {out} is one file for {len(found)} inputs", expected="a folder")
         return [Job(source, (out,)) for source in found]
-    bases = {
-        source: (source.parent if out is None else out / below) / source.stem
-        for source, below in found.items()
-    }
+    bases = {source: (source.parent if out is None else out / below) / source.stem for source, below in found.items()}
     # song.wav beside song.mp3: both keep their suffix, song.wav.mid and song.mp3.mid.
     shared = Counter(bases.values())
-    bases = {
-        source: base if shared[base] == 1 else base.with_name(source.name) for source, base in bases.items()
-    }
+    bases = {source: base if shared[base] == 1 else base.with_name(source.name) for source, base in bases.items()}
     jobs = [
         Job(source, tuple(base.with_name(f"{base.name}.{format}") for format in formats))
         for source, base in bases.items()
@@ -212,7 +205,7 @@ def _outcomes(
             queue.put(error)
 
     for i in range(workers):
-        threading.Thread(target=work, args=(jobs[i::workers],), daemon=True).start()
+        threading.Thread(target=work, args=(jobs[i::workers],), name=WORKER, daemon=True).start()
     while workers:
         match queue.get():
             case None:

@@ -22,7 +22,9 @@ __all__ = ["bench"]
 
 
 def bench(
-    *inputs: str,
+    *inputs: Annotated[
+        str, Parameter(help="Files, folders and patterns; the sound that comes with Ottava when not given.")
+    ],
     verb: str = "transcribe",
     threads: int | None = None,
     repeat: int = 3,
@@ -36,7 +38,7 @@ def bench(
 
     Parameters
     ----------
-    inputs : str
+    *inputs : str
         Files, folders and patterns; the sound that comes with Ottava when not given.
     verb : str
         What to measure.

@@ -58,7 +58,7 @@ def check(name: str, folder: Path, *, checksums: Path | None = None) -> int:
 def make(
     out: Path,
     *,
-    scores: Path,
+    scores: list[Path],
     soundfont: list[Path],
     drum_soundfont: list[Path] | None = None,
     piano_samples: list[str] | None = None,
@@ -77,7 +77,7 @@ def make(
     out : path
         Folder of the corpus.
     scores : path
-        Folder of scores and grooves.
+        Folder of scores and grooves; may be given several times.
     soundfont : path
         SoundFont for everything; may be given several times.
     drum_soundfont : path
@@ -105,7 +105,7 @@ def make(
             "making data needs the extra [train]", found=str(error), expected='pip install "ottava[train]"'
         ) from error
     recipe = Recipe(
-        scores,
+        tuple(scores),
         tuple(soundfont),
         drum_soundfonts=tuple(drum_soundfont or ()),
         piano_samples=tuple(tuple(Path(part) for part in group.split(",")) for group in piano_samples or ()),

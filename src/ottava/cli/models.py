@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from cyclopts import App
 
 from ottava.runtime.cards import read_card
@@ -43,5 +45,5 @@ def show(name: str) -> int:
     for source in card.trained_on:
         print(f"    {source.name} ({source.licence}) {source.url}")
     print()
-    print(card.body.strip())
+    print(re.sub("<!--.*?-->\n?", "", card.body).strip())
     return 0

@@ -49,14 +49,10 @@ def _common(
     json: Annotated[bool, _flag(_FILES, "Print results to stdout, one line of JSON for each input.")] = False,
     force: Annotated[bool, _flag(_FILES, "Overwrite what exists.")] = False,
     skip_existing: Annotated[bool, _flag(_FILES, "Leave out what exists.")] = False,
-    jobs: Annotated[
-        int, Parameter(("--jobs", "-j"), group=_RUNNING, help="Inputs to work on at a time.")
-    ] = 1,
+    jobs: Annotated[int, Parameter(("--jobs", "-j"), group=_RUNNING, help="Inputs to work on at a time.")] = 1,
     threads: Annotated[
         int | None,
-        Parameter(
-            group=_RUNNING, help="Threads of the network; the cores, at most 4, shared among the jobs."
-        ),
+        Parameter(group=_RUNNING, help="Threads of the network; the cores, at most 4, shared among the jobs."),
     ] = None,
     weights: Annotated[
         Path | None, Parameter(group=_RUNNING, help="Weights to use in place of the bundled ones.")

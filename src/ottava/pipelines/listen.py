@@ -25,7 +25,6 @@ def listen(
     out: str | os.PathLike[str] | None = None,
     force: bool = False,
     instruments: Sequence[str] | None = None,
-    drums: bool = True,
     weights: str | os.PathLike[str] | None = None,
     threads: int | None = None,
 ) -> Iterator[Result | OttavaError]: ...
@@ -36,7 +35,6 @@ def listen(
     out: str | os.PathLike[str] | None = None,
     force: bool = False,
     instruments: Sequence[str] | None = None,
-    drums: bool = True,
     weights: str | os.PathLike[str] | None = None,
     threads: int | None = None,
 ) -> Result: ...
@@ -46,7 +44,6 @@ def listen(
     out: str | os.PathLike[str] | None = None,
     force: bool = False,
     instruments: Sequence[str] | None = None,
-    drums: bool = True,
     weights: str | os.PathLike[str] | None = None,
     threads: int | None = None,
 ) -> Result | Iterator[Result | OttavaError]:
@@ -61,9 +58,8 @@ def listen(
     force : bool
         Overwrite existing files.
     instruments : sequence of str or None
-        Instrument families to write down, out of :data:`ottava.results.FAMILIES`; all when not given.
-    drums : bool
-        Write down drums.
+        The families that play, if known: of keys, plucked, bass, bowed, winds, voice, drums. Each note goes to
+        the likeliest of them.
     weights : path-like or None
         Weights to use in place of the bundled ones.
     threads : int or None
@@ -83,7 +79,7 @@ def listen(
     ottava.errors.MissingError, ottava.errors.ModelError
         If the weights are missing or not usable.
     """
-    options = {"instruments": instruments, "drums": drums, "weights": weights, "threads": threads}
+    options = {"instruments": instruments, "weights": weights, "threads": threads}
     if isinstance(source, list):
         return _each(source, out, force, options)
     targets = _targets(source, out, force)
@@ -137,7 +133,5 @@ def find_example() -> Path:
     folder = Path(str(resources.files("ottava") / "examples"))
     found = sorted(folder.glob("*.ogg"))
     if not found:
-        raise MissingError(
-            "the example sound is missing", path=folder, expected="a file *.ogg; install ottava again"
-        )
+        raise MissingError("the example sound is missing", path=folder, expected="a file *.ogg; install ottava again")
     return found[0]

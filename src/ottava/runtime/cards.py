@@ -155,7 +155,5 @@ def parse_card(text: str, *, path: str | os.PathLike[str] | None = None) -> Card
 def _split(text: str, path: Any) -> tuple[str, str]:
     found = re.match(r"\+\+\+\n(.*?)^\+\+\+\n(.*)", text, re.DOTALL | re.MULTILINE)
     if not found:
-        raise ModelError(
-            "the model card has no head", path=path, expected="TOML between two lines +++ on top"
-        )
+        raise ModelError("the model card has no head", path=path, expected="TOML between two lines +++ on top")
     return found[1], found[2]

@@ -94,9 +94,7 @@ def run_in_chunks(
     """
     if features.shape[1] == 0:
         return _run(network, features, 0, 0)
-    parts = list(
-        stream_in_chunks(network, [features], chunk_frames=chunk_frames, margin_frames=margin_frames)
-    )
+    parts = list(stream_in_chunks(network, [features], chunk_frames=chunk_frames, margin_frames=margin_frames))
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 

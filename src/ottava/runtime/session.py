@@ -101,9 +101,7 @@ class Session:
             If an array is missing, unknown or does not fit the graph.
         """
         if set(inputs) != self._inputs:
-            raise ModelError(
-                "these are not the network's inputs", found=_names(inputs), expected=_names(self._inputs)
-            )
+            raise ModelError("these are not the network's inputs", found=_names(inputs), expected=_names(self._inputs))
         try:
             outputs = self._session.run(None, dict(inputs))
         except Exception as error:
@@ -118,9 +116,7 @@ class Session:
 
 def _check(kind: str, weights: Weights, nodes: Any, expected: Mapping[str, tuple[str | int, ...]]) -> None:
     found = {node.name: tuple(node.shape) for node in nodes}
-    fits = found.keys() == expected.keys() and all(
-        _same_axes(found[name], expected[name]) for name in expected
-    )
+    fits = found.keys() == expected.keys() and all(_same_axes(found[name], expected[name]) for name in expected)
     if not fits:
         raise ModelError(
             f"the network has other {kind} than {weights.system} needs",

@@ -69,9 +69,7 @@ def find_weights(spec: Spec, path: str | os.PathLike[str] | None = None) -> Weig
             f"the weights of {spec.name} are missing" if bundled else "these weights cannot be read",
             path=file,
             found=error.strerror,
-            expected="the file that comes with the package; install ottava again"
-            if bundled
-            else "an ONNX file",
+            expected="the file that comes with the package; install ottava again" if bundled else "an ONNX file",
         ) from error
     if bundled and found != (expected := read_card(spec).sha256):
         raise ModelError(

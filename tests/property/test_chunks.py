@@ -1,0 +1,96 @@
+"""Chunks: the outputs of the whole, whatever the sizes, as long as the margin covers the receptive field."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ottava.errors import ModelError, UsageError
+from ottava.runtime.chunks import run_in_chunks, stream_in_chunks
+
+RADIUS = 5  # of the two layers below together
+
+
+def network(features):
+    """Two layers of integer taps over time, zeros around: exact in floats, and not symmetric."""
+    layer = features.sum(0)
+    for taps in ([1, 2, 3, 5, 7, 11, 13], [2, -3, 4, 1, -1]):
+        half = len(taps) // 2
+        padded = np.pad(layer, ((half, half), (0, 0)))
+        layer = sum(tap * padded[i : i + len(layer)] for i, tap in enumerate(taps))
+    return {"note": layer, "any": layer.max(1)}
+
+
+def features(n, seed=0):
+    return np.random.default_rng(seed).integers(-4, 5, (2, n, 3)).astype(np.float32)
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    n=st.integers(0, 90),
+    chunk=st.integers(1, 40),
+    extra=st.integers(0, 9),
+    cuts=st.lists(st.integers(0, 90), max_size=6),
+)
+def test_chunks_equal_the_whole_however_they_arrive(n, chunk, extra, cuts):
+    whole = features(n, seed=n)
+    expected = network(whole)
+    sizes = {"chunk_frames": chunk, "margin_frames": RADIUS + extra}
+    stitched = run_in_chunks(network, whole, **sizes)
+    blocks = np.split(whole, sorted(min(cut, n) for cut in cuts), axis=1)
+    parts = list(stream_in_chunks(network, iter(blocks), **sizes))
+    assert all(len(part["note"]) == chunk for part in parts[:-1])
+    for name, values in expected.items():
+        np.testing.assert_array_equal(stitched[name], values)
+        if n:
+            np.testing.assert_array_equal(np.concatenate([part[name] for part in parts]), values)
+    assert n or not parts
+
+
+def test_a_margin_too_small_shows():
+    whole = features(60)
+    stitched = run_in_chunks(network, whole, chunk_frames=20, margin_frames=RADIUS - 1)
+    wrong = np.flatnonzero((stitched["note"] != network(whole)["note"]).any(1))
+    assert set(wrong) == {19, 20, 39, 40}  # the frames beside the cuts, and no others
+
+
+def test_memory_stays_bounded():
+    alive, most = [], 0
+
+    def watched(block):
+        nonlocal most
+        most = max(most, block.shape[1])
+        alive.append(block.shape[1])
+        return network(block)
+
+    blocks = (features(7, seed) for seed in range(500))
+    total = sum(len(part["note"]) for part in stream_in_chunks(watched, blocks, chunk_frames=50, margin_frames=5))
+    assert total == 3500
+    assert most == 60
+    assert len(alive) == 70
+
+
+def test_a_stream_is_not_read_ahead():
+    read = 0
+
+    def blocks():
+        nonlocal read
+        for seed in range(100):
+            read += 1
+            yield features(10, seed)
+
+    next(stream_in_chunks(network, blocks(), chunk_frames=20, margin_frames=5))
+    assert read == 3  # 25 frames are needed, 30 are there
+
+
+def test_sizes_out_of_range():
+    for chunk, margin in ((0, 5), (5, -1)):
+        with pytest.raises(UsageError, match="chunks out of range"):
+            run_in_chunks(network, features(9), chunk_frames=chunk, margin_frames=margin)
+
+
+def test_a_network_that_loses_frames_is_caught():
+    with pytest.raises(ModelError, match="does not keep the number of frames"):
+        run_in_chunks(lambda x: {"note": x[0, ::2]}, features(9), chunk_frames=4, margin_frames=1)
