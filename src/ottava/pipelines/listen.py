@@ -79,7 +79,7 @@ def listen(
     ottava.errors.MissingError, ottava.errors.ModelError
         If the weights are missing or not usable.
     """
-    options = {"instruments": instruments, "weights": weights, "threads": threads}
+    options: dict[str, Any] = {"instruments": instruments, "weights": weights, "threads": threads}
     if isinstance(source, list):
         return _each(source, out, force, options)
     targets = _targets(source, out, force)
