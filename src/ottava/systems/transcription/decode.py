@@ -135,6 +135,8 @@ def decode_stream(
         keep = max(end - 1, 0)
         held = {k: v[keep:] for k, v in held.items()}
         first, before = first + keep, end - keep
+    if not onsets:
+        return Notes.empty()
     rows = _close(np.concatenate(onsets), np.concatenate(stops)) if families.any() else np.zeros((0, 6))
     rows = rows[(rows[:, 1] - rows[:, 0]) * frame_s >= limits.min_note_s]
     drums = np.concatenate(hits) if "drums" in wanted else np.zeros((0, 4))
@@ -165,11 +167,12 @@ def _maxima(curve: NDArray[np.float32], span: slice, threshold: float) -> NDArra
 def _refine(left: NDArray[np.float32], here: NDArray[np.float32], right: NDArray[np.float32]) -> NDArray[np.float64]:
     """Place a maximum between frames.
 
-    In training an onset at distance ``d`` frames has the target ``max(0, 1 - |d| / 1.5)``. For three frames of that
-    triangle, scaled by any confidence, the exact place is ``1.125 (right - left) / (left + here + right)``.
+    In training an onset at distance ``d`` frames has the target ``max(0, 1 - |d| / 1.5)``. With ``r`` the difference
+    of a maximum's neighbours over the sum of all three, the place on that triangle is ``2.5 r / (2 + |r|)``, whatever
+    its height.
     """
-    shift: NDArray[np.float64] = 1.125 * (right - left) / np.maximum(left + here + right, 1e-6)
-    return np.clip(shift, -0.5, 0.5)
+    ratio = (right - left).astype(np.float64) / np.maximum(left + here + right, 1e-6)
+    return np.clip(2.5 * ratio / (2 + np.abs(ratio)), -0.5, 0.5)
 
 
 def _read_onsets(

@@ -1,0 +1,136 @@
+"""Decoding against posteriors worked out by hand and against a slow reading of the rules."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ottava.errors import UsageError
+from ottava.results import DRUM_CLASSES, FAMILIES
+from ottava.systems.transcription.decode import Thresholds, decode, decode_stream
+
+FRAME_S = 0.024
+
+
+def silence(n):
+    shapes = {"onset": 88, "frame": 88, "offset": 88, "velocity": 88, "drum_onset": 5, "drum_velocity": 5}
+    return {k: np.zeros((n, size), np.float32) for k, size in shapes.items()} | {
+        "family": np.zeros((n, 88, 6), np.float32)
+    }
+
+
+def play(posteriors, begin, end, pitch, family="keys", velocity=0.5, height=1.0):
+    """Draw the posteriors of one note whose times, in frames, need not be whole."""
+    p = pitch - 21
+    for t in range(len(posteriors["onset"])):
+        rise = height * max(0.0, 1 - abs(t - begin) / 1.5)
+        if rise:
+            posteriors["onset"][t, p] = max(posteriors["onset"][t, p], rise)
+            posteriors["velocity"][t, p] = velocity
+        posteriors["offset"][t, p] = max(posteriors["offset"][t, p], height * max(0.0, 1 - abs(t - end) / 1.5))
+        if round(begin) <= t < round(end):
+            posteriors["frame"][t, p] = height
+            posteriors["family"][t, p, FAMILIES.index(family)] = 1
+    return posteriors
+
+
+def test_silence_has_no_notes():
+    assert len(decode(silence(100), frame_s=FRAME_S)) == 0
+    assert len(decode(silence(0), frame_s=FRAME_S)) == 0
+    assert len(decode_stream([], frame_s=FRAME_S)) == 0
+
+
+@pytest.mark.parametrize("begin", [10.0, 10.2, 10.4, 10.5, 10.75, 0.0])
+def test_one_note_comes_back_finer_than_a_frame(begin):
+    notes = decode(play(silence(80), begin, 40.0, 60, "winds", 0.63), frame_s=FRAME_S)
+    assert len(notes) == 1
+    # The first frame has no left neighbour to place it by.
+    assert notes.start_s[0] == pytest.approx(begin * FRAME_S, abs=1e-6 if begin >= 1 else FRAME_S / 2)
+    assert notes.end_s[0] == pytest.approx(40 * FRAME_S, abs=FRAME_S)
+    assert (notes.pitch_midi[0], notes.velocity[0], notes.instrument[0]) == (60, 80, "winds")
+
+
+def test_a_repeated_note_ends_where_the_next_begins():
+    posteriors = play(play(silence(80), 10, 30, 48), 30, 50, 48)
+    posteriors["frame"][10:50, 48 - 21] = 1
+    posteriors["offset"][:] = 0
+    notes = decode(posteriors, frame_s=FRAME_S)
+    assert notes.start_s.tolist() == pytest.approx([10 * FRAME_S, 30 * FRAME_S])
+    assert notes.end_s.tolist() == pytest.approx([30 * FRAME_S, 50 * FRAME_S])
+
+
+def test_an_offset_ends_a_note_that_goes_on_sounding():
+    posteriors = play(silence(80), 10, 25, 48)
+    posteriors["frame"][10:70, 48 - 21] = 1
+    assert decode(posteriors, frame_s=FRAME_S).end_s[0] == pytest.approx(25 * FRAME_S)
+    assert decode(posteriors, frame_s=FRAME_S, thresholds=Thresholds(offset=1.0, frame=0.5)).end_s[0] <= 70 * FRAME_S
+
+
+def test_thresholds_decide():
+    posteriors = play(play(silence(80), 10, 30, 60, height=0.9), 10, 30, 70, height=0.4)
+    assert decode(posteriors, frame_s=FRAME_S, thresholds=Thresholds(onset=0.5)).pitch_midi.tolist() == [60]
+    assert decode(posteriors, frame_s=FRAME_S, thresholds=Thresholds(onset=0.3)).pitch_midi.tolist() == [60, 70]
+    assert len(decode(posteriors, frame_s=FRAME_S, thresholds=Thresholds(min_note_s=1.0))) == 0
+
+
+def test_only_the_wanted_instruments_are_given():
+    posteriors = play(silence(80), 10, 30, 60, "bowed")
+    posteriors["family"][:, :, FAMILIES.index("keys")] = 0.3
+    posteriors["drum_onset"][20, DRUM_CLASSES.index("snare")] = 0.9
+    everything = decode(posteriors, frame_s=FRAME_S)
+    assert everything.instrument.tolist() == ["bowed", "drums"]
+    assert everything.pitch_midi.tolist() == [60, 38]
+    assert decode(posteriors, frame_s=FRAME_S, instruments=["keys", "voice"]).instrument.tolist() == ["keys"]
+    assert decode(posteriors, frame_s=FRAME_S, instruments=["drums"]).instrument.tolist() == ["drums"]
+    with pytest.raises(UsageError, match="kazoo"):
+        decode(posteriors, frame_s=FRAME_S, instruments=["kazoo"])
+
+
+@pytest.mark.parametrize("options", [{"onset": 0.0}, {"frame": 1.5}, {"drum": -1}, {"min_note_s": -0.1}])
+def test_thresholds_out_of_range_are_refused(options):
+    with pytest.raises(UsageError, match="out of range"):
+        Thresholds(**options)
+
+
+@settings(max_examples=40, deadline=None)
+@given(seed=st.integers(0, 2**32 - 1), cuts=st.lists(st.integers(0, 300), max_size=6))
+def test_it_makes_no_difference_how_posteriors_are_cut(seed, cuts):
+    rng = np.random.default_rng(seed)
+    posteriors = {k: rng.random(v.shape).astype(np.float32) ** 3 for k, v in silence(300).items()}
+    whole = decode(posteriors, frame_s=FRAME_S)
+    edges = sorted({0, 300, *cuts})
+    pieces = [{k: v[a:b] for k, v in posteriors.items()} for a, b in zip(edges[:-1], edges[1:], strict=True)]
+    assert len(whole) > 100
+    assert decode_stream(pieces, frame_s=FRAME_S) == whole
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    rows=st.lists(
+        st.tuples(
+            st.integers(2, 20),  # quarters of a frame to wait
+            st.integers(8, 60),
+            st.integers(21, 108),
+            st.sampled_from(FAMILIES),
+            st.integers(1, 127),
+        ),
+        min_size=1,
+        max_size=12,
+    )
+)
+def test_what_is_drawn_is_read_back(rows):
+    posteriors, begin, expected, last = silence(600), 3.0, [], {}
+    for wait, length, pitch, family, velocity in rows:
+        begin += wait / 4
+        if begin < last.get(pitch, 0) + 4:
+            continue
+        play(posteriors, begin, begin + length, pitch, family, velocity / 127)
+        last[pitch] = begin + length
+        expected.append((begin * FRAME_S, (begin + length) * FRAME_S, pitch, family, velocity))
+    notes = decode(posteriors, frame_s=FRAME_S)
+    expected.sort(key=lambda row: (row[0], row[2]))
+    assert notes.start_s.tolist() == pytest.approx([row[0] for row in expected], abs=1e-6)
+    assert notes.end_s.tolist() == pytest.approx([row[1] for row in expected], abs=FRAME_S)
+    assert notes.pitch_midi.tolist() == [row[2] for row in expected]
+    assert notes.instrument.tolist() == [row[3] for row in expected]
+    assert notes.velocity.tolist() == [row[4] for row in expected]
