@@ -2,21 +2,19 @@
 
     python benchmarks/accuracy.py --data FOLDER --name real_piano --env .venv-basic-pitch
 
-The folder holds sound files with their notes beside them (:mod:`ottava.corpora.pairs`). Writes one row for each file
-and system, with every score of :mod:`ottava.metrics.transcription`, to ``results/accuracy_NAME.csv``. Cells are empty
-where there is nothing to compare, or where a system makes no attempt: basic-pitch knows neither instrument families
-nor drums. Pitched notes of all instruments count in ``note``, drum hits never.
+The folder holds sound files with their notes beside them (:mod:`ottava.corpora.pairs`). Writes one row for
+each file and system, with every score of :mod:`ottava.metrics.transcription`, to ``results/accuracy_NAME.csv``.
+Cells are empty where there is nothing to compare, or where a system makes no attempt: basic-pitch knows neither
+instrument families nor drums. Pitched notes of all instruments count in ``note``, drum hits never.
 """
 
 from __future__ import annotations
 
 import argparse
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
-
-from peers import BasicPitch
 
 from ottava.corpora.pairs import Pairs
 from ottava.errors import OttavaError
@@ -26,6 +24,7 @@ from ottava.results import DRUM_CLASSES, FAMILIES, Notes
 from ottava.systems.transcription.run import Transcriber
 from ottava.training.evaluate import render_csv
 from ottava.training.provenance import provenance
+from peers import BasicPitch
 
 RESULTS = Path(__file__).parent / "results"
 PRINTED = ("note_f", "note_offset_f", "note_velocity_f", "frame_f", "note_family_f", "drum_f")
@@ -35,7 +34,14 @@ _LABELLED = {"note_family", "drum"} | {f"note_{f}" for f in FAMILIES} | {f"drum_
 
 def run_ottava(weights: Path | None) -> tuple[Callable[[Sequence[Path]], Iterable[Notes]], dict[str, str]]:
     model = Transcriber(weights)
-    return lambda files: (model(file).notes for file in files), {"model": model.model, **provenance()}
+
+    def transcribe(files: Sequence[Path]) -> Iterator[Notes]:
+        for file in files:
+            notes = model(file).notes
+            assert isinstance(notes, Notes)
+            yield notes
+
+    return transcribe, {"model": model.model, **provenance()}
 
 
 def run_basic_pitch(env: Path) -> tuple[Callable[[Sequence[Path]], Iterable[Notes]], dict[str, str]]:

@@ -22,18 +22,28 @@ from ottava.results import Notes
 def make_environment(folder: Path, *installs: Sequence[str]) -> None:
     """Make a fresh virtual environment and run ``pip install`` in it, once for each list of arguments."""
     print(f"making {folder}", file=sys.stderr)
-    subprocess.run([sys.executable, "-m", "venv", "--clear", folder], check=True)
+    subprocess.run([sys.executable, "-m", "venv", "--clear", str(folder)], check=True)
     for arguments in installs:
-        pip = [folder / "bin/python", "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+        pip = [str(folder / "bin/python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
         subprocess.run([*pip, *arguments], check=True, stdout=sys.stderr)
+
+
+def installed_versions(folder: Path, *names: str) -> str:
+    """Return ``name=version`` of packages in an environment and of its Python, with spaces between."""
+    code = (
+        "from importlib.metadata import version; import platform;"
+        f"print(*(f'{{n}}={{version(n)}}' for n in {names}), f'python={{platform.python_version()}}')"
+    )
+    command = [str(folder / "bin/python"), "-c", code]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
 
 
 @dataclass(frozen=True)
 class BasicPitch:
     """basic-pitch 0.4.0 at its default parameters.
 
-    It asks for a TensorFlow that bars NumPy 2 and Python 3.12. Its wheel carries the same network as ONNX, which
-    is what runs here; everything else that it needs is named below.
+    It asks for a TensorFlow that bars NumPy 2 and Python 3.12. Its wheel carries the same network as ONNX,
+    which is what runs here; what else it needs is named below.
     """
 
     env: Path
@@ -53,13 +63,7 @@ class BasicPitch:
 
     def versions(self) -> str:
         """Return the versions that its numbers depend on."""
-        names = ("basic-pitch", "numpy", "onnxruntime", "librosa")
-        code = (
-            "from importlib.metadata import version; import platform;"
-            f"print(*(f'{{n}}={{version(n)}}' for n in {names}), f'python={{platform.python_version()}}')"
-        )
-        done = subprocess.run([self.env / "bin/python", "-c", code], check=True, capture_output=True, text=True)
-        return done.stdout.strip()
+        return installed_versions(self.env, "basic-pitch", "numpy", "onnxruntime", "librosa")
 
     def command(self, files: Sequence[Path], out: Path) -> list[str]:
         """Return the command that writes ``STEM_basic_pitch.mid`` for each file into a folder that exists."""
@@ -81,7 +85,8 @@ class BasicPitch:
             tables = [work / f"{link.stem}_basic_pitch.csv" for link in links]
             # It exits with 0 when it fails.
             if missing := [file for file, table in zip(files, tables, strict=True) if not table.exists()]:
-                raise SystemExit(f"{self.name} failed on {missing[0]}:\n{(done.stdout + done.stderr)[-2000:]}")
+                said = (done.stdout + done.stderr)[-2000:]
+                raise SystemExit(f"{self.name} failed on {missing[0]}:\n{said}")
             return [_read(table) for table in tables]
 
 
@@ -104,15 +109,15 @@ def main() -> None:
     peer.make()
     print(peer.versions())
     options.out.mkdir(parents=True, exist_ok=True)
-    for file, notes in zip(options.files, peer.transcribe(options.files) if options.files else [], strict=True):
+    if not options.files:
+        return
+    for file, notes in zip(options.files, peer.transcribe(options.files), strict=True):
         target = options.out / f"{file.stem}.tsv"
         with target.open("w", newline="") as table:
             writer = csv.writer(table, delimiter="\t", lineterminator="\n")
             writer.writerow(("onset_s", "offset_s", "pitch_midi", "velocity"))
             for row in notes.rows():
-                writer.writerow(
-                    (f"{row['start_s']:.6f}", f"{row['end_s']:.6f}", row["pitch_midi"], row["velocity"])
-                )
+                writer.writerow((f"{row['start_s']:.6f}", f"{row['end_s']:.6f}", row["pitch_midi"], row["velocity"]))
         print(f"{target}: {len(notes)} notes")
 
 

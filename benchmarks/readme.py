@@ -1,0 +1,167 @@
+"""Write the numbers of ``results/*.csv`` into README.md and the docs.
+
+    python benchmarks/readme.py           # write
+    python benchmarks/readme.py --check   # exit with 1 where a text says other than the results
+
+A block stands between ``<!-- numbers:NAME:begin -->`` and ``<!-- numbers:NAME:end -->`` and holds the table of
+``results/NAME.csv``: ``accuracy_...``, ``speed`` or ``thresholds``. Needs nothing but Python.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import re
+import sys
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from statistics import fmean, median
+
+ROOT = Path(__file__).parents[1]
+MARK = re.compile(r"<!-- numbers:(\w+):(begin|end) -->")
+ACCURACY = {
+    "note_f": "note F",
+    "note_offset_f": "note with offset F",
+    "frame_f": "frame F",
+    "note_family_f": "note and family F",
+    "drum_f": "drum hit F",
+}
+SPEED = {
+    "wall": "time",
+    "rtf": "share of the sound's length",
+    "peak": "peak memory",
+    "long_wall": "time, {hours:g} h of sound",
+    "long_peak": "peak memory, {hours:g} h of sound",
+    "import": "`import ottava`",
+    "help": "`ottava --help`",
+    "install": "installed size",
+}
+THRESHOLDS = ("onset", "frame", "offset", "drum", "min_note_s", "note_f", "note_offset_f", "drum_f")
+
+Row = dict[str, str]
+
+
+class TableError(Exception):
+    """Marks or results that nothing can be written from."""
+
+
+def fill(text: str, results: Path) -> str:
+    """Return a text with its blocks written anew."""
+    marks = list(MARK.finditer(text))
+    parts, place = [], 0
+    for begin, end in zip(marks[::2], [*marks[1::2], None], strict=False):
+        if end is None or (begin[2], end[2]) != ("begin", "end") or begin[1] != end[1]:
+            raise TableError(f"{begin[0]} has no end, or is one without a beginning")
+        parts += [text[place : begin.end()], "\n", block(begin[1], results)]
+        place = end.start()
+    return "".join([*parts, text[place:]])
+
+
+def block(name: str, results: Path) -> str:
+    """Return the Markdown of one table of results."""
+    render = RENDER.get(name.partition("_")[0])
+    path = results / f"{name}.csv"
+    if render is None:
+        raise TableError(f"numbers:{name}: no such kind of table; one of {', '.join(RENDER)}")
+    if not path.is_file():
+        raise TableError(f"numbers:{name}: {path} is missing")
+    with path.open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    if not rows:
+        raise TableError(f"numbers:{name}: {path} has no rows")
+    commits = ", ".join(dict.fromkeys(row["commit"] for row in rows))
+    machines = "; ".join(dict.fromkeys(row["machine"] for row in rows))
+    return f"{render(rows)} Measured at commit {commits} on {machines}.\n"
+
+
+def accuracy(rows: Sequence[Row]) -> str:
+    by_system = _group(rows, "system")
+    files = [[row["file"] for row in of_system] for of_system in by_system.values()]
+    if any(names != files[0] for names in files):
+        raise TableError("the systems were not scored on the same files")
+    columns = [name for name in ACCURACY if any(row.get(name) for row in rows)]
+    lines = [["", *(ACCURACY[name] for name in columns)]]
+    for of_system in by_system.values():
+        values = [[float(row[name]) for row in of_system if row[name]] for name in columns]
+        lines.append([_label(of_system[0]), *(f"{fmean(v):.3f}" if v else "–" for v in values)])
+    return f"{_table(lines)}\nMeans over {len(files[0])} files."
+
+
+def speed(rows: Sequence[Row]) -> str:
+    by_system = _group(rows, "system")
+    runs = [row for row in rows if row["measure"] == "wall"]
+    lines = [["", *(_label(of_system[0]) for of_system in by_system.values())]]
+    for measure, title in SPEED.items():
+        found = [[row for row in of_system if row["measure"] == measure] for of_system in by_system.values()]
+        if any(found):
+            one = next(row for of_system in found for row in of_system)
+            hours = float(one["sound_s"] or 0) / 3600
+            lines.append([title.format(hours=hours), *map(_spread, found)])
+    sound_s, repeats = float(runs[0]["sound_s"]), len([row for row in runs if row["system"] == runs[0]["system"]])
+    return (
+        f"{_table(lines)}\nWhole processes on {sound_s:.0f} s of sound, {runs[0]['threads']} threads, taking turns: "
+        f"median of {repeats} (least to greatest)."
+    )
+
+
+def thresholds(rows: Sequence[Row]) -> str:
+    chosen = rows[-1]
+    columns = [name for name in THRESHOLDS if chosen[name]]
+    return f"{_table([columns, [f'{float(chosen[name]):.4g}' for name in columns]])}\n{chosen['items']} items."
+
+
+RENDER = {"accuracy": accuracy, "speed": speed, "thresholds": thresholds}
+
+
+def _group(rows: Iterable[Row], column: str) -> dict[str, list[Row]]:
+    groups: dict[str, list[Row]] = {}
+    for row in rows:
+        groups.setdefault(row[column], []).append(row)
+    return groups
+
+
+def _label(row: Row) -> str:
+    """Return a system's name with its version, as in ``basic-pitch 0.4.0``."""
+    versions = dict(item.split("=") for item in row["versions"].split())
+    return f"{row['system']} {versions[row['system']]}"
+
+
+def _spread(rows: Sequence[Row]) -> str:
+    if not rows:
+        return "–"
+    values = [float(row["value"]) for row in rows]
+    low, middle, high = (f"{value:.3g}" for value in (min(values), median(values), max(values)))
+    unit = f" {rows[0]['unit']}".rstrip()
+    return f"{middle}{unit}" + (f" ({low}–{high})" if low != high else "")
+
+
+def _table(lines: Sequence[Sequence[str]]) -> str:
+    rule = ["---", *["---:"] * (len(lines[0]) - 1)]
+    return "".join(f"| {' | '.join(cells)} |\n" for cells in (lines[0], rule, *lines[1:]))
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("files", nargs="*", type=Path, help="texts; README.md and docs/**/*.md by default")
+    parser.add_argument("--results", type=Path, default=ROOT / "benchmarks/results", help="folder of tables")
+    parser.add_argument("--check", action="store_true", help="write nothing; exit with 1 if something would change")
+    options = parser.parse_args()
+    stale = []
+    for path in options.files or [ROOT / "README.md", *sorted(ROOT.glob("docs/**/*.md"))]:
+        text = path.read_text(encoding="utf-8")
+        try:
+            filled = fill(text, options.results)
+        except TableError as error:
+            print(f"{path}: {error}", file=sys.stderr)
+            return 1
+        if filled != text:
+            stale.append(path)
+            if not options.check:
+                path.write_text(filled, encoding="utf-8")
+    for path in stale:
+        print(f"{path}: {'says other than the results; run benchmarks/readme.py' if options.check else 'written'}")
+    return 1 if stale and options.check else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
