@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import json
 import os
-import statistics
 import subprocess
 import sys
 import time
@@ -19,29 +18,37 @@ COMMANDS = ["listen", "transcribe", "models", "data", "bench", "doctor", "train"
 
 
 def test_help_names_every_command_quickly(run, capsys):
-    times = []
+    walls, works = [], []
     for _ in range(5):
-        begin = time.perf_counter()
+        wall, work = time.perf_counter(), children_s()
         done = run("--help")
-        times.append(time.perf_counter() - begin)
+        walls.append(time.perf_counter() - wall)
+        works.append(children_s() - work)
     with capsys.disabled():
-        print(f"\nottava --help: {statistics.median(times):.3f} s (best {min(times):.3f} s)")
+        print(f"\nottava --help: {min(walls):.3f} s, of which {min(works):.3f} s of a core")
     assert done.returncode == 0
     assert done.stderr == ""
     for command in COMMANDS:
         assert f" {command} " in done.stdout
-    assert min(times) < 0.6
+    # Judged by work, since other processes may keep this one waiting. On an idle machine the two are the same.
+    assert min(works) < 0.6
+
+
+def children_s() -> float:
+    """Processor time of processes that have ended, in seconds."""
+    times = os.times()
+    return times.children_user + times.children_system
 
 
 def test_importing_is_quick_and_silent(environment, capsys):
+    code = "import time; t = time.process_time(); import ottava; print(time.process_time() - t)"
     times = []
     for _ in range(5):
-        code = "import time; t = time.perf_counter(); import ottava; print(time.perf_counter() - t)"
         done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True)
         assert done.stderr == ""
         times.append(float(done.stdout))
     with capsys.disabled():
-        print(f"\nimport ottava: {1000 * statistics.median(times):.1f} ms")
+        print(f"\nimport ottava: {1000 * min(times):.1f} ms")
     assert min(times) < 0.06
 
 
