@@ -31,6 +31,7 @@ REFUSED = {
     "page.wav": "found what looks like text; expected wav, flac",
     "noise.mp3": "cannot be decoded; found unknown contents; expected wav, flac",
     "noise.wav": "cannot be decoded; found unknown contents; expected wav, flac",
+    "one_hertz.wav": "sampling rate that no sound has; found 1 Hz; expected 1000 to 10000000 Hz",
     "headerless.raw": "cannot be decoded; found unknown contents",
     "only_header.wav": "cannot be decoded; found no sound after its header; expected 4.00 s",
     "only_header.mp3": "cannot be decoded",
@@ -178,6 +179,8 @@ def test_unreadable_file(tmp_path):
         (np.zeros((3, 0)), 44100),
         (np.zeros(3), 0),
         (np.zeros(3), np.nan),
+        (np.zeros(3), 1),
+        (np.zeros(3), 2**31),
         (np.array([0.0, np.nan]), 16000),
     ],
 )

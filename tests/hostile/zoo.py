@@ -70,6 +70,7 @@ def make(folder: Path) -> dict[str, Path]:
         "joined.mp3": mp3 + mp3,
         "big_tag.mp3": b"ID3\x04\x00\x00" + bytes([1, 0, 0, 0]) + bytes(2**21) + mp3,
         "big_chunk.wav": wav[:12] + struct.pack("<4sI", b"LIST", 2**21) + bytes(2**21) + wav[12:],
+        "one_hertz.wav": wav[:24] + struct.pack("<I", 1) + wav[28:],
         "nan.wav": encode(spoilt_nan, RATE_HZ, "WAV", "FLOAT"),
         "inf.wav": encode(spoilt_inf, RATE_HZ, "WAV", "FLOAT"),
         "no_samples.wav": encode(tone()[:0], RATE_HZ, "WAV", "PCM_16"),

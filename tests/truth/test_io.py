@@ -124,6 +124,14 @@ def test_arrays_are_scaled_and_not_changed(array, expected):
     assert not np.shares_memory(samples, array)
 
 
+@pytest.mark.parametrize("shape", [(0,), (0, 2)])
+def test_no_sound_at_all(shape):
+    audio = load_audio((np.zeros(shape), 44100))
+    assert (audio.samples.shape, audio.samples.dtype, audio.duration_s) == ((0,), np.float32, 0.0)
+    with stream_audio((np.zeros(shape), 44100)) as stream:
+        assert list(stream) == []
+
+
 def test_sound_read_before_is_a_source(tmp_path):
     audio = Audio(sine(44100).astype(np.float32), 44100, "song.mp3", ("its end is missing",))
     again = load_audio(audio)

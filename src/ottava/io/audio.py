@@ -25,6 +25,9 @@ __all__ = ["SUFFIXES", "Audio", "AudioStream", "Source", "load_audio", "stream_a
 SUFFIXES: tuple[str, ...] = SOUND_SUFFIXES + MEDIA_SUFFIXES
 """Suffixes of files that are worth trying, lower-case, with their dot."""
 
+# A damaged header may say anything; a rate of 1 Hz would make gigabytes of a block.
+_RATES_HZ = (1000, 10_000_000)
+
 
 @dataclass(frozen=True, eq=False)
 class Audio:
@@ -142,7 +145,16 @@ def stream_audio(source: Source, *, rate_hz: int = 16000, block_s: float = 30.0)
         raise UsageError(f"rate_hz {rate_hz} makes no sense", expected="a whole number above 0")
     if not 1 <= block_s * rate_hz < np.inf:
         raise UsageError(f"block_s {block_s} makes no sense", expected="at least one sample")
-    return AudioStream(_open(source), int(rate_hz), round(block_s * rate_hz))
+    decoding = _open(source)
+    if not _RATES_HZ[0] <= decoding.rate_hz <= _RATES_HZ[1]:
+        decoding.close()
+        raise InputError(
+            "has a sampling rate that no sound has",
+            path=decoding.name,
+            found=f"{decoding.rate_hz:g} Hz",
+            expected=f"{_RATES_HZ[0]} to {_RATES_HZ[1]} Hz",
+        )
+    return AudioStream(decoding, int(rate_hz), round(block_s * rate_hz))
 
 
 def load_audio(source: Source, *, rate_hz: int = 16000) -> Audio:

@@ -85,8 +85,6 @@ def decode_array(samples: Any, rate_hz: float) -> Decoding:
         raise InputError("no sound in this array", found=shape, expected="real numbers, (n,) or (n, channels)")
     if array.ndim == 2 and array.shape[1] > max(array.shape[0], 64):
         raise InputError("this array lies on its side", found=shape, expected="(n, channels)")
-    if not 0 < rate_hz < np.inf:
-        raise InputError("no sampling rate", found=f"{rate_hz} Hz", expected="a rate above 0 Hz")
     offset, scale = 0.0, 1.0
     if array.dtype.kind in "iu":
         scale = 2.0 ** (8 * array.dtype.itemsize - 1)
@@ -99,7 +97,7 @@ def decode_array(samples: Any, rate_hz: float) -> Decoding:
             block = columns[begin : begin + size]
             yield block.astype(np.float32) if scale == 1 else ((block - offset) / scale).astype(np.float32)
 
-    return Decoding("array", float(rate_hz), len(array) / rate_hz, blocks())
+    return Decoding("array", float(rate_hz), len(array) / rate_hz if rate_hz else None, blocks())
 
 
 def decode_file(source: str | os.PathLike[str] | BinaryIO) -> Decoding:
