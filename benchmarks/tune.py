@@ -34,7 +34,7 @@ from ottava.training.evaluate import render_csv
 from ottava.training.provenance import provenance
 
 RESULTS = Path(__file__).parent / "results"
-_FINE = tuple(np.arange(4, 37) / 40)  # 0.1, 0.125, ... 0.9
+_FINE = tuple(np.arange(1, 37) / 40)  # 0.025, 0.05, ... 0.9
 _COARSE = tuple(np.arange(1, 21) / 20)  # 0.05, 0.1, ... 1; an offset of 1 is next to none
 GRID: dict[str, tuple[float, ...]] = {
     "onset": _FINE,
