@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import zipfile
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, field, replace
@@ -325,7 +326,7 @@ def load_item(path: Path) -> tuple[NDArray[np.uint8], NDArray[np.float32], dict[
     try:
         with np.load(path, allow_pickle=False) as shard:
             return shard["features"], shard["notes"], json.loads(str(shard["about"]))
-    except (OSError, ValueError, KeyError, EOFError) as error:
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
         raise InputError("this shard is damaged", path=path, expected="features, notes, about") from error
 
 
