@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from cyclopts import App, Parameter
 
-from ottava.errors import MissingError
+from ottava.errors import MissingError, UsageError
 
 __all__ = ["app"]
 
@@ -62,9 +62,11 @@ def make(
     soundfont: list[Path],
     drum_soundfont: list[Path] | None = None,
     piano_samples: list[str] | None = None,
-    split: Literal["train", "valid", "test"] = "train",
+    split: Literal["train", "validation", "test"] = "train",
     count: int = 100,
     length_s: float = 60.0,
+    kinds: str | None = None,
+    form: Literal["features", "sound"] = "features",
     seed: int = 0,
     jobs: Annotated[int, Parameter(("--jobs", "-j"))] = 1,
 ) -> int:
@@ -90,6 +92,10 @@ def make(
         Number of items.
     length_s : float
         Length of an item in seconds.
+    kinds : str
+        Shares of the kinds of item: piano=0.5,ensemble=0.35,solo=0.11,drums=0.04.
+    form : str
+        Features to train on, or sound files with their notes beside them.
     seed : int
         Seed of the corpus.
     jobs : int
@@ -99,7 +105,7 @@ def make(
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
 
     try:
-        from ottava.corpora.rendered import Recipe, make_rendered
+        from ottava.corpora.rendered import DEFAULT_KINDS, Recipe, make_rendered
     except ModuleNotFoundError as error:
         raise MissingError(
             "making data needs the extra [train]", found=str(error), expected='pip install "ottava[train]"'
@@ -111,6 +117,7 @@ def make(
         piano_samples=tuple(tuple(Path(part) for part in group.split(",")) for group in piano_samples or ()),
         split=split,
         length_s=length_s,
+        kinds=_shares(kinds) if kinds else DEFAULT_KINDS if soundfont else {"piano": 1.0},
     )
     columns = (BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True)) as bar:
@@ -121,7 +128,20 @@ def make(
             count=count,
             seed=seed,
             jobs=jobs,
+            form=form,
             progress=lambda done, total: bar.update(task, completed=done, total=total),
         )
     print(made)
     return 0
+
+
+def _shares(text: str) -> dict[str, float]:
+    """Read ``piano=0.5,drums=0.1``."""
+    shares = {}
+    for part in text.split(","):
+        kind, _, share = part.partition("=")
+        try:
+            shares[kind.strip()] = float(share)
+        except ValueError as error:
+            raise UsageError("shares of kinds cannot be read", found=repr(part), expected="KIND=NUMBER") from error
+    return shares

@@ -26,11 +26,13 @@ from ottava.io.files import atomic_write
 from ottava.results import FAMILIES, check_choice
 from ottava.signal.logfreq import LogFrequency
 
-__all__ = ["Recipe", "load_item", "make_item", "make_rendered"]
+__all__ = ["DEFAULT_KINDS", "Recipe", "load_item", "make_item", "make_rendered"]
 
 _VERSION = 1
 _FEATURES = LogFrequency()
 _WEIGHTS = {"lieder": 2.0, "pop909": 1.0}  # how often a corpus is drawn from: its textures, not its size
+DEFAULT_KINDS = {"piano": 0.5, "ensemble": 0.35, "solo": 0.11, "drums": 0.04}
+"""Shares of the kinds of item in the corpus of the shipped model."""
 _SPLITS = ("train", "validation", "test")
 
 
@@ -62,15 +64,13 @@ class Recipe:
     drum_soundfonts: tuple[Path, ...] = ()
     piano_samples: tuple[tuple[Path, ...], ...] = ()
     split: str = "train"
-    kinds: dict[str, float] = field(
-        default_factory=lambda: {"piano": 0.5, "ensemble": 0.35, "solo": 0.11, "drums": 0.04}
-    )
+    kinds: dict[str, float] = field(default_factory=lambda: dict(DEFAULT_KINDS))
     length_s: float = 60.0
 
     def __post_init__(self) -> None:
         if self.split not in _SPLITS:
             raise UsageError(f"split {self.split!r} is unknown", expected=", ".join(_SPLITS))
-        beyond = set(self.kinds) - {"piano", "ensemble", "solo", "drums"}
+        beyond = set(self.kinds) - set(DEFAULT_KINDS)
         if beyond or (not self.soundfonts and set(self.kinds) != {"piano"}):
             raise UsageError(
                 "these kinds of item cannot be made",
