@@ -58,8 +58,8 @@ def check(name: str, folder: Path, *, checksums: Path | None = None) -> int:
 def make(
     out: Path,
     *,
-    scores: list[Path],
-    soundfont: list[Path],
+    scores: list[Path] | None = None,
+    soundfont: list[Path] | None = None,
     drum_soundfont: list[Path] | None = None,
     piano_samples: list[str] | None = None,
     split: Literal["train", "validation", "test"] = "train",
@@ -79,9 +79,9 @@ def make(
     out : path
         Folder of the corpus.
     scores : path
-        Folder of scores and grooves; may be given several times.
+        Folder of OpenScore Lieder, POP909 or Groove MIDI; may be given several times. Without it pieces are made up.
     soundfont : path
-        SoundFont for everything; may be given several times.
+        SoundFont for everything; may be given several times. Without it only pianos are made, from string models.
     drum_soundfont : path
         Further SoundFont with drum kits only; may be given several times.
     piano_samples : path
@@ -111,8 +111,8 @@ def make(
             "making data needs the extra [train]", found=str(error), expected='pip install "ottava[train]"'
         ) from error
     recipe = Recipe(
-        tuple(scores),
-        tuple(soundfont),
+        tuple(scores or ()),
+        tuple(soundfont or ()),
         drum_soundfonts=tuple(drum_soundfont or ()),
         piano_samples=tuple(tuple(Path(part) for part in group.split(",")) for group in piano_samples or ()),
         split=split,
