@@ -155,9 +155,7 @@ def test_disk_that_is_really_full(tmp_path):
 
 def test_saving_a_result_is_all_or_nothing(tmp_path):
     result = Result("s", "m", "x.wav", {"notes": Notes.empty()})
-    with pytest.raises(
-        OutputError, match=r"x.docx: no such format; found suffix '.docx'; expected one of .mid, "
-    ):
+    with pytest.raises(OutputError, match=r"x.docx: no such format; found suffix '.docx'; expected one of .mid, "):
         result.save(tmp_path / "x.docx")
     with pytest.raises(OutputError, match=r"x.npz: this result has no curves to write"):
         result.save(tmp_path / "x.npz")

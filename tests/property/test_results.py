@@ -189,9 +189,7 @@ def test_bytes_that_are_no_midi(data):
 @few
 @given(st.data())
 def test_damaged_midi_is_read_or_refused(data):
-    whole = write_midi(
-        Notes([0, 1, 1.5], [0.5, 2, 3], [60, 64, 36], [1, 64, 127], [1] * 3, ["keys", "bass", "drums"])
-    )
+    whole = write_midi(Notes([0, 1, 1.5], [0.5, 2, 3], [60, 64, 36], [1, 64, 127], [1] * 3, ["keys", "bass", "drums"]))
     damaged = bytearray(whole[: data.draw(st.integers(0, len(whole)))])
     for _ in range(data.draw(st.integers(0, 4))):
         if damaged:

@@ -94,7 +94,5 @@ def save(result: Result, path: str | os.PathLike[str], *, force: bool = False) -
 def _find(suffix: str) -> Callable[[Result], bytes]:
     function = FORMATS.get(suffix.lower())
     if function is None:
-        raise OutputError(
-            "no such format", found=f"suffix {suffix!r}", expected=f"one of {', '.join(FORMATS)}, .html"
-        )
+        raise OutputError("no such format", found=f"suffix {suffix!r}", expected=f"one of {', '.join(FORMATS)}, .html")
     return function

@@ -205,9 +205,7 @@ def _write_part(
             if not chord:
                 _write_length(SubElement(measure, "note"), length, rest=True)
             for place, i in enumerate(chord):
-                ties = [
-                    kind for kind, tied in (("stop", start[i] < at), ("start", end[i] > at + length)) if tied
-                ]
+                ties = [kind for kind, tied in (("stop", start[i] < at), ("start", end[i] > at + length)) if tied]
                 _write_note(measure, part.get("id", ""), int(pitch[i]), length, instrument, place > 0, ties)
 
 
@@ -258,9 +256,7 @@ def _write_note(
         if alter := _ALTERS[pitch % 12]:
             _text(place, "alter", alter)
         _text(place, "octave", max(pitch // 12 - 1, 0))  # the format ends at 16 Hz
-    _write_length(
-        note, length, ties=ties, sound=f"{part}-I{pitch if instrument == 'drums' else 1}", head=head
-    )
+    _write_length(note, length, ties=ties, sound=f"{part}-I{pitch if instrument == 'drums' else 1}", head=head)
 
 
 def _write_length(
