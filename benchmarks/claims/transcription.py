@@ -19,6 +19,7 @@ import multiprocessing
 import tempfile
 import time
 from collections.abc import Iterable
+from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -199,8 +200,8 @@ def read_transformed(arm: Arm, stack: PreStack, splits: Splits, seed: int, steps
     return rows
 
 
-def cost(stack: Stack, queue: Any) -> None:
-    """Put seconds of work for each second of sound, and the memory that 20 s take beyond the loaded network."""
+def cost(stack: Stack) -> dict[str, float]:
+    """Return seconds of work for each second of sound, and the memory that 20 s take beyond the loaded network."""
     torch.set_num_threads(1)
     X = torch.rand(1, 1, BINS, round(20 / FEATURES.frame_s))
     with torch.no_grad():
@@ -212,8 +213,7 @@ def cost(stack: Stack, queue: Any) -> None:
             start = time.perf_counter()
             stack(X)
             times.append(time.perf_counter() - start)
-    found = {"real_time_factor": round(min(times) / 20, 5), "peak_mb": round(_peak_mb() - before_mb, 1)}
-    queue.put(found)
+    return {"real_time_factor": round(min(times) / 20, 5), "peak_mb": round(_peak_mb() - before_mb, 1)}
 
 
 def _peak_mb() -> float:
@@ -224,13 +224,8 @@ def _peak_mb() -> float:
 
 def measured_cost(stack: Stack) -> dict[str, float]:
     """Run :func:`cost` in a process of its own, whose memory nothing else has touched."""
-    context = multiprocessing.get_context("spawn")
-    queue = context.Queue()
-    process = context.Process(target=cost, args=(stack.eval().requires_grad_(False), queue))
-    process.start()
-    found: dict[str, float] = queue.get(timeout=600)
-    process.join()
-    return found
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
+        return pool.submit(cost, stack.eval().requires_grad_(False)).result()
 
 
 def run(arm: Arm, splits: Splits, seed: int, steps: int) -> list[dict[str, Any]]:

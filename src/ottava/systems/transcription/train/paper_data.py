@@ -102,7 +102,8 @@ def cached_levels(audio: Path, features: LogFrequency, cache: Path) -> NDArray[n
 
 
 def _quantise(features: NDArray[np.float32]) -> NDArray[np.uint8]:
-    return np.rint(np.clip(features[0].T, 0, 1) * 255).astype(np.uint8)
+    levels: NDArray[np.uint8] = np.rint(np.clip(features[0].T, 0, 1) * 255).astype(np.uint8)
+    return levels
 
 
 def make_piece(
