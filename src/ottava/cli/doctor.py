@@ -6,7 +6,6 @@ import platform
 from collections.abc import Callable
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
-from importlib.util import find_spec as find_module
 
 import ottava
 from ottava.errors import MissingError, ModelError, OttavaError
@@ -36,8 +35,11 @@ def doctor() -> int:
             for verb in spec.verbs
             if "audio" in verb.accepts
         ]
-    for extra, (module, purpose) in _EXTRAS.items():
-        state = "installed" if find_module(module) else f'not installed: pip install "ottava[{extra}]"'
+    for extra, (package, purpose) in _EXTRAS.items():
+        try:
+            state = f"{package} {version(package)}"
+        except PackageNotFoundError:
+            state = f'not installed: pip install "ottava[{extra}]"'
         print(f"--   [{extra}] for {purpose}: {state}")
     return 0 if all(sound) else 1
 
