@@ -18,6 +18,6 @@ it stopped. A note ends when its key is released, whether or not the pedal holds
 split into train, validation and test.
 """
 
-from ottava.corpora.rendered.make import DEFAULT_KINDS, Recipe, load_item, make_item, make_rendered
+from ottava.corpora.rendered.make import DEFAULT_KINDS, Recipe, load_about, load_item, make_item, make_rendered
 
-__all__ = ["DEFAULT_KINDS", "Recipe", "load_item", "make_item", "make_rendered"]
+__all__ = ["DEFAULT_KINDS", "Recipe", "load_about", "load_item", "make_item", "make_rendered"]

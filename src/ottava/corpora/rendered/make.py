@@ -6,11 +6,13 @@ import io
 import json
 import os
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import soundfile
@@ -26,7 +28,7 @@ from ottava.io.files import atomic_write
 from ottava.results import FAMILIES, check_choice
 from ottava.signal.logfreq import LogFrequency
 
-__all__ = ["DEFAULT_KINDS", "Recipe", "load_item", "make_item", "make_rendered"]
+__all__ = ["DEFAULT_KINDS", "Recipe", "load_about", "load_item", "make_item", "make_rendered"]
 
 _VERSION = 1
 _FEATURES = LogFrequency()
@@ -323,9 +325,22 @@ def _table(notes: NDArray[np.float32]) -> str:
 
 def load_item(path: Path) -> tuple[NDArray[np.uint8], NDArray[np.float32], dict[str, object]]:
     """Load a shard: features, notes and where it comes from, as in :mod:`ottava.corpora.rendered`."""
+    with _open_shard(path) as shard:
+        return shard["features"], shard["notes"], json.loads(str(shard["about"]))
+
+
+def load_about(path: Path) -> dict[str, object]:
+    """Load only where a shard comes from."""
+    with _open_shard(path) as shard:
+        about: dict[str, object] = json.loads(str(shard["about"]))
+        return about
+
+
+@contextmanager
+def _open_shard(path: Path) -> Iterator[Any]:
     try:
         with np.load(path, allow_pickle=False) as shard:
-            return shard["features"], shard["notes"], json.loads(str(shard["about"]))
+            yield shard
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
         raise InputError("this shard is damaged", path=path, expected="features, notes, about") from error
 

@@ -24,8 +24,8 @@ from ottava.systems.transcription.decode import Thresholds, decode_stream
 
 __all__ = ["Transcriber", "transcribe"]
 
-CHUNK_FRAMES = 1024
-"""Frames of each run of the network, about 25 s: large enough to be quick, small enough to be light."""
+CHUNK_FRAMES = 384
+"""Frames of each run of the network, about 9 s. Longer ones are no quicker, and hold more memory."""
 _DEFAULT = Thresholds()
 
 

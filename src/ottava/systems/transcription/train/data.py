@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from ottava import __version__
-from ottava.corpora.rendered import Recipe, load_item, make_rendered
+from ottava.corpora.rendered import Recipe, load_about, load_item, make_rendered
 from ottava.errors import InputError
 from ottava.results import DRUM_CLASSES, FAMILIES
 from ottava.signal.logfreq import LogFrequency
@@ -109,14 +109,29 @@ class RenderedCrops(Dataset[dict[str, Tensor]]):
         other. A crop is a function of its number and the seed, and there is no end of numbers.
     seed : int
         With its number, names a crop.
+    shares : dict of str to float or None
+        How often each kind of item is drawn (``"piano"``, ``"ensemble"``, ``"solo"``, ``"drums"``); as often as it
+        occurs when not given.
     """
 
-    def __init__(self, folder: Path, n_frames: int, *, augment: bool, seed: int = 0) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        n_frames: int,
+        *,
+        augment: bool,
+        seed: int = 0,
+        shares: dict[str, float] | None = None,
+    ) -> None:
         self.paths = sorted(Path(folder).glob("*.npz"))
         if not self.paths:
             raise InputError("no shards here", path=folder, expected="*.npz, made by `ottava data make rendered`")
         self.n_frames, self.augment, self.seed = n_frames, augment, seed
         self.features = LogFrequency()
+        self.by_kind: dict[str, list[Path]] = {}
+        for path in self.paths if shares else ():
+            self.by_kind.setdefault(str(load_about(path)["kind"]), []).append(path)
+        self.shares = {kind: share for kind, share in (shares or {}).items() if kind in self.by_kind}
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -148,7 +163,11 @@ class RenderedCrops(Dataset[dict[str, Tensor]]):
 
     def _try(self, rng: np.random.Generator) -> tuple[NDArray[np.float32], dict[str, NDArray[np.float32]]]:
         for _attempt in range(5):
-            path = self.paths[int(rng.integers(len(self.paths)))]
+            paths = self.paths
+            if self.shares:
+                weights = np.array(list(self.shares.values()))
+                paths = self.by_kind[rng.choice(list(self.shares), p=weights / weights.sum())]
+            path = paths[int(rng.integers(len(paths)))]
             try:
                 return self._crop(path, float(rng.random()))
             except InputError as error:
@@ -222,13 +241,23 @@ class TranscriptionData(L.LightningDataModule):
         Processes that prepare crops.
     seed : int
         Seed of the crops.
+    shares : dict of str to float or None
+        How often each kind of item is drawn, see :class:`RenderedCrops`.
     """
 
-    def __init__(self, folder: str, n_frames: int = 208, batch_size: int = 8, workers: int = 1, seed: int = 0) -> None:
+    def __init__(
+        self,
+        folder: str,
+        n_frames: int = 208,
+        batch_size: int = 8,
+        workers: int = 1,
+        seed: int = 0,
+        shares: dict[str, float] | None = None,
+    ) -> None:
         super().__init__()
         self.folder = Path(folder)
         self.n_frames, self.batch_size = n_frames, batch_size
-        self.workers, self.seed = workers, seed
+        self.workers, self.seed, self.shares = workers, seed, shares
 
     def prepare_data(self) -> None:
         """Make the tiny corpus, if that is what is asked for. Lightning calls this in one process only."""
@@ -244,7 +273,7 @@ class TranscriptionData(L.LightningDataModule):
     def train_dataloader(self) -> DataLoader[dict[str, Tensor]]:
         """Return random, varied crops of the pieces for training, without end."""
         assert self.trainer is not None
-        crops = RenderedCrops(self.folder / "train", self.n_frames, augment=True, seed=self.seed)
+        crops = RenderedCrops(self.folder / "train", self.n_frames, augment=True, seed=self.seed, shares=self.shares)
         order = Order(None, self.batch_size, self.trainer)
         return DataLoader(crops, self.batch_size, sampler=order, num_workers=self.workers)
 

@@ -83,9 +83,7 @@ def _norm(kind: Norm, channels: int) -> nn.Module:
 class _Block(nn.Module):
     """Two normalised convolutions beside a 1x1 skip. Unpadded in time: ``margin`` frames go at each end."""
 
-    def __init__(
-        self, inputs: int, outputs: int, times: tuple[int, int], norm: Norm, stride: int = 1
-    ) -> None:
+    def __init__(self, inputs: int, outputs: int, times: tuple[int, int], norm: Norm, stride: int = 1) -> None:
         super().__init__()
         self.margin = sum(time // 2 for time in times)
         # No bias before a normalisation: it would have no effect and no gradient.
@@ -413,9 +411,7 @@ class FamilyStack(_Stack):
     families : int
     """
 
-    def __init__(
-        self, transforms: Sequence[nn.Module], transcribers: Sequence[nn.Module], families: int
-    ) -> None:
+    def __init__(self, transforms: Sequence[nn.Module], transcribers: Sequence[nn.Module], families: int) -> None:
         super().__init__()
         self.families = families
         self.transforms = nn.ModuleList(transforms)

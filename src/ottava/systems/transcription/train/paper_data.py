@@ -106,9 +106,7 @@ def _quantise(features: NDArray[np.float32]) -> NDArray[np.uint8]:
     return levels
 
 
-def make_piece(
-    seed: int | Sequence[int], seconds: float, *, rate_hz: int = 16000
-) -> tuple[NDArray[np.float32], Notes]:
+def make_piece(seed: int | Sequence[int], seconds: float, *, rate_hz: int = 16000) -> tuple[NDArray[np.float32], Notes]:
     """Make up a piece for tests and trials: decaying tones of eight harmonics, a colour for each family.
 
     Parameters
@@ -161,9 +159,7 @@ class Crops(Dataset[dict[str, Tensor]]):
     seed : int
     """
 
-    def __init__(
-        self, clips: list[Clip], count: int, pitch_shift: int, bins_per_semitone: int, seed: int
-    ) -> None:
+    def __init__(self, clips: list[Clip], count: int, pitch_shift: int, bins_per_semitone: int, seed: int) -> None:
         self.clips, self.count, self.seed = clips, count, seed
         self.pitch_shift, self.bins_per_semitone = pitch_shift, bins_per_semitone
         self.ends = np.cumsum([clip.levels.shape[1] for clip in clips])
@@ -293,9 +289,7 @@ class PaperData(L.LightningDataModule):
 
     def train_dataloader(self) -> DataLoader[dict[str, Tensor]]:
         """Return an endless series of random clips."""
-        crops = Crops(
-            self._all("train"), self.count, self.pitch_shift, self.features.bins_per_semitone, self.seed
-        )
+        crops = Crops(self._all("train"), self.count, self.pitch_shift, self.features.bins_per_semitone, self.seed)
         order = Order(None, self.batch_size, self.trainer)  # type: ignore[arg-type]
         return DataLoader(crops, self.batch_size, sampler=order, num_workers=self.workers)
 

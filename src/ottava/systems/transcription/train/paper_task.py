@@ -130,9 +130,7 @@ class PaperTask(L.LightningModule):
         """Return the loss over the frames whose whole context is in the clip."""
         X, margin = batch["features"], self.network.context // 2
         if X.shape[-1] <= 2 * margin:
-            raise UsageError(
-                f"clips of {X.shape[-1]} frames are too short", expected=f"more than {2 * margin}"
-            )
+            raise UsageError(f"clips of {X.shape[-1]} frames are too short", expected=f"more than {2 * margin}")
         labels = self._labels(batch)[..., margin : X.shape[-1] - margin]
         value = loss_of(self.network.valid(X), labels, self.loss)  # type: ignore[arg-type]
         self.log("train_loss", value, prog_bar=True)
@@ -220,9 +218,7 @@ class _Exported(nn.Module):
         return ((posterior.unsqueeze(1) if self.single else posterior).transpose(2, 3),)
 
 
-def _frame_scores(
-    truth: NDArray[np.bool_], posterior: NDArray[np.float32], threshold: float
-) -> dict[str, float]:
+def _frame_scores(truth: NDArray[np.bool_], posterior: NDArray[np.float32], threshold: float) -> dict[str, float]:
     """Return average precision, and precision, recall, F and accuracy at a threshold."""
     found = posterior >= threshold
     right, true, estimated = int((found & truth).sum()), int(truth.sum()), int(found.sum())

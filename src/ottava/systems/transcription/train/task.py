@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import asdict
 
 import lightning as L
 import numpy as np
+import safetensors.torch
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ottava.errors import InputError
+from ottava.io.files import atomic_write
 from ottava.results import Notes
 from ottava.signal.logfreq import LogFrequency
 from ottava.systems.transcription.decode import decode
@@ -64,6 +68,10 @@ class TranscriptionTask(L.LightningModule):
         Last share of the steps, over which the learning rate falls to a fiftieth; constant before.
     weight_decay : float
         Of AdamW.
+    family_weight, drum_weight : float
+        Weights of the losses of families and of drum onsets.
+    initial_weights : str or None
+        Weights to start from, ``.safetensors`` written by :meth:`TranscriptionTask.save_weights`.
     """
 
     def __init__(
@@ -76,6 +84,9 @@ class TranscriptionTask(L.LightningModule):
         warmup_steps: int = 200,
         decay_share: float = 0.3,
         weight_decay: float = 1e-3,
+        family_weight: float = 1.0,
+        drum_weight: float = 1.0,
+        initial_weights: str | None = None,
     ) -> None:
         super().__init__()
         self.save_hyperparameters()
@@ -87,6 +98,28 @@ class TranscriptionTask(L.LightningModule):
         ).to(memory_format=torch.channels_last)
         self.learning_rate, self.warmup_steps = learning_rate, warmup_steps
         self.decay_share, self.weight_decay = decay_share, weight_decay
+        self.weights = {"family": family_weight, "drum_onset": drum_weight}
+        if initial_weights:
+            self.load_weights(initial_weights)
+
+    def save_weights(self, path: str | os.PathLike[str]) -> None:
+        """Write the network's weights as safetensors, to start another training from."""
+        with atomic_write(path, force=True) as file:
+            file.write(safetensors.torch.save({k: v.contiguous() for k, v in self.network.state_dict().items()}))
+
+    def load_weights(self, path: str | os.PathLike[str]) -> None:
+        """Take the weights that :meth:`save_weights` wrote.
+
+        Raises
+        ------
+        ottava.errors.InputError
+            If the file cannot be read or is of a network of other sizes.
+        """
+        try:
+            self.network.load_state_dict(safetensors.torch.load_file(path))
+        except (OSError, RuntimeError, safetensors.SafetensorError) as error:
+            found = str(error).splitlines()[-1].strip()
+            raise InputError("these weights do not fit", path=path, found=found) from error
 
     def forward(self, features: Tensor) -> dict[str, Tensor]:
         """Return the network's logits for features of shape (B, channels, T, bins)."""
@@ -96,7 +129,7 @@ class TranscriptionTask(L.LightningModule):
     def training_step(self, batch: dict[str, Tensor], _: int) -> Tensor:
         """Return the loss of one batch."""
         parts = losses(self(batch["features"]), batch)
-        total = torch.stack(list(parts.values())).sum()
+        total = torch.stack([self.weights.get(k, 1.0) * v for k, v in parts.items()]).sum()
         self.log("train/loss", total, prog_bar=True)
         self.log_dict({f"train/{k}": v for k, v in parts.items()})
         return total
