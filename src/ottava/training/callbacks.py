@@ -64,16 +64,10 @@ class ProgressBar(RichProgressBar):
 
     def get_metrics(self, trainer: Trainer, pl_module: LightningModule) -> dict[str, Any]:
         """Return what the bar shows beside the time."""
-        return {
-            name: value for name, value in super().get_metrics(trainer, pl_module).items() if name != "v_num"
-        }
+        return {name: value for name, value in super().get_metrics(trainer, pl_module).items() if name != "v_num"}
 
     def _get_train_description(self, current_epoch: int) -> str:
-        return (
-            "Training"
-            if self.trainer.max_epochs == -1
-            else str(super()._get_train_description(current_epoch))
-        )
+        return "Training" if self.trainer.max_epochs == -1 else str(super()._get_train_description(current_epoch))
 
 
 class StepSeeds(Callback):
@@ -110,15 +104,11 @@ class FiniteLoss(Callback):
         self, trainer: Trainer, pl_module: LightningModule, optimizer: torch.optim.Optimizer
     ) -> None:
         """Look at the gradients: a finite loss can have some that are not."""
-        if (
-            trainer.scaler is not None
-        ):  # half precision scales its loss by trial and error, and skips such steps
+        if trainer.scaler is not None:  # half precision scales its loss by trial and error, and skips such steps
             return
         for name, parameter in pl_module.named_parameters():
             if parameter.grad is not None and not torch.isfinite(parameter.grad).all():
-                raise TrainingError(
-                    f"a gradient is not finite at step {trainer.global_step}", found=f"it in {name}"
-                )
+                raise TrainingError(f"a gradient is not finite at step {trainer.global_step}", found=f"it in {name}")
 
 
 class ResumePoint(Checkpoint):
@@ -144,9 +134,7 @@ class ResumePoint(Checkpoint):
         """Start counting from the step that was loaded."""
         self._saved_step = trainer.global_step
 
-    def on_save_checkpoint(
-        self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]
-    ) -> None:
+    def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
         """Add the record to every checkpoint of the run."""
         checkpoint["ottava"] = self.record
 

@@ -30,9 +30,7 @@ def _parser() -> _Parser:
 
     evaluate = commands.add_parser("evaluate", help="score a system on folders of inputs with their truth")
     evaluate.add_argument("system")
-    evaluate.add_argument(
-        "--data", action="append", required=True, metavar="DIR", help="may be given repeatedly"
-    )
+    evaluate.add_argument("--data", action="append", required=True, metavar="DIR", help="may be given repeatedly")
     evaluate.add_argument("--weights", metavar="ONNX", help="instead of the bundled ones")
     evaluate.add_argument("--out", metavar="CSV", help="table to write; stdout by default")
     evaluate.add_argument("--card", metavar="MD", help="model card to fill with the table's means")
@@ -42,6 +40,7 @@ def _parser() -> _Parser:
     export.add_argument("system")
     export.add_argument("--checkpoint", required=True, metavar="PATH", help="a checkpoint or a run folder")
     export.add_argument("--out", required=True, metavar="ONNX")
+    export.add_argument("--card", metavar="MD", help="model card that is to describe the file")
     export.add_argument("--force", action="store_true", help="overwrite")
     return parser
 
@@ -79,7 +78,9 @@ def main(argv: list[str]) -> int:
         if arguments.command == "export":
             from ottava.training.export import export
 
-            done = export(arguments.system, arguments.checkpoint, arguments.out, force=arguments.force)
+            done = export(
+                arguments.system, arguments.checkpoint, arguments.out, card=arguments.card, force=arguments.force
+            )
             _say(f"{done.path}: {done.n_bytes / 2**20:.2f} MiB, sha256 {done.sha256}")
             _say(f"Agrees with torch in {done.cases} cases, largest difference {done.max_difference:.1e}")
             return 0

@@ -68,9 +68,7 @@ def evaluate(
     if find_module(module) is None:
         raise UsageError(f"{system} has nothing to evaluate")
     if card is not None and out is None:
-        raise UsageError(
-            "the card is filled from a table of results", expected="--out results.csv beside --card"
-        )
+        raise UsageError("the card is filled from a table of results", expected="--out results.csv beside --card")
     if out is not None:
         check_output(out, force=force)
     if card is not None:
@@ -100,9 +98,7 @@ def evaluate(
 def render_csv(rows: list[dict[str, Any]]) -> str:
     """Return rows as CSV. Columns are in order of first appearance; a row may lack some."""
     text = io.StringIO()
-    writer = csv.DictWriter(
-        text, list(dict.fromkeys(key for row in rows for key in row)), lineterminator="\n"
-    )
+    writer = csv.DictWriter(text, list(dict.fromkeys(key for row in rows for key in row)), lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
     return text.getvalue()
@@ -145,8 +141,7 @@ def _card_parts(card: Path) -> tuple[str, str]:
 def _numbers(rows: list[Mapping[str, str]]) -> str:
     """Return a Markdown table of means: a line for each measure, a column for each data set."""
     sources = {
-        source: [row for row in rows if row["data"] == source]
-        for source in dict.fromkeys(r["data"] for r in rows)
+        source: [row for row in rows if row["data"] == source] for source in dict.fromkeys(r["data"] for r in rows)
     }
     heading = [f"{source} ({len(of_source)} files)" for source, of_source in sources.items()]
     lines = [f"| mean over files | {' | '.join(heading)} |", "|---" + "|---:" * len(sources) + "|"]

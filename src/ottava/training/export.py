@@ -11,6 +11,7 @@ import hashlib
 import io
 import json
 import math
+import re
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -26,7 +27,7 @@ from lightning.pytorch import LightningModule
 from numpy.typing import NDArray
 
 import ottava
-from ottava.errors import TrainingError
+from ottava.errors import OutputError, TrainingError
 from ottava.io.files import atomic_write, check_output
 from ottava.results import Payload
 from ottava.spec import Spec, find_spec, resolve
@@ -67,7 +68,14 @@ class Exported:
     max_difference: float
 
 
-def export(system: str, checkpoint: str | Path, path: str | Path, *, force: bool = False) -> Exported:
+def export(
+    system: str,
+    checkpoint: str | Path,
+    path: str | Path,
+    *,
+    card: str | Path | None = None,
+    force: bool = False,
+) -> Exported:
     """Export a checkpoint of a system.
 
     Parameters
@@ -78,13 +86,15 @@ def export(system: str, checkpoint: str | Path, path: str | Path, *, force: bool
         A checkpoint, or a run folder: then its ``best.ckpt`` or else its ``last.ckpt``.
     path : path-like
         The ONNX file to write.
+    card : path-like or None
+        Model card whose ``sha256``, ``bytes`` and ``parameters`` are to be those of the file.
     force : bool
         Overwrite an existing file.
 
     Raises
     ------
     ottava.errors.OutputError
-        If the file exists and ``force`` is not set.
+        If the file exists and ``force`` is not set, or the card lacks these lines.
     ottava.errors.TrainingError
         If the checkpoint cannot be used or the graph says something else than torch. No file is left then.
     """
@@ -96,7 +106,22 @@ def export(system: str, checkpoint: str | Path, path: str | Path, *, force: bool
     config = load_checkpoint(checkpoint).get("ottava", {}).get("config", "")
     task = load_task(spec, checkpoint)
     own_spec = getattr(task, "export_spec", None)  # of a task that is not the one the system ships
-    return export_task(own_spec() if own_spec else spec, task, path, config=config, force=force)
+    done = export_task(own_spec() if own_spec else spec, task, path, config=config, force=force)
+    if card is not None:
+        n_parameters = sum(p.numel() for p in task.export_module().parameters())
+        _describe(Path(card), {"sha256": f'"{done.sha256}"', "bytes": done.n_bytes, "parameters": n_parameters})
+    return done
+
+
+def _describe(card: Path, values: dict[str, str | int]) -> None:
+    """Set lines ``key = value`` in the head of a card."""
+    text = card.read_text(encoding="utf-8")
+    for key, value in values.items():
+        text, count = re.subn(rf"^{key} = .*$", f"{key} = {value}", text, count=1, flags=re.MULTILINE)
+        if not count:
+            raise OutputError("the card has no such line to fill in", path=card, expected=f"{key} = ...")
+    with atomic_write(card, force=True) as file:
+        file.write(text.encode())
 
 
 def load_task(spec: Spec, checkpoint: str | Path) -> LightningModule:
@@ -186,9 +211,7 @@ def _trace(spec: Spec, module: torch.nn.Module, example: dict[str, torch.Tensor]
                 opset_version=OPSET,
                 input_names=list(spec.inputs),
                 output_names=list(spec.outputs),
-                dynamic_axes={
-                    n: {i: a for i, a in enumerate(s) if isinstance(a, str)} for n, s in axes.items()
-                },
+                dynamic_axes={n: {i: a for i, a in enumerate(s) if isinstance(a, str)} for n, s in axes.items()},
             )
     except Exception as error:  # the module's own errors and torch's of several kinds
         raise TrainingError("the graph cannot be traced", found=str(error).strip().split("\n")[0]) from error
@@ -215,9 +238,7 @@ def _cases(spec: Spec, task: LightningModule) -> Iterator[tuple[str, dict[str, t
         yield "a batch of two", {name: torch.cat([noise[name], example[name]]) for name in spec.inputs}
 
 
-def _check_parity(
-    spec: Spec, task: LightningModule, module: torch.nn.Module, data: bytes
-) -> tuple[int, float]:
+def _check_parity(spec: Spec, task: LightningModule, module: torch.nn.Module, data: bytes) -> tuple[int, float]:
     """Return the number of cases and the largest difference, or raise with all that disagree."""
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4  # what it would print is in the exception, and in ours

@@ -21,9 +21,7 @@ def machine() -> str:
     processor = platform.processor() or platform.machine()
     info = Path("/proc/cpuinfo")
     if info.is_file():
-        names = [
-            line.split(":", 1)[1].strip() for line in info.read_text().splitlines() if "model name" in line
-        ]
+        names = [line.split(":", 1)[1].strip() for line in info.read_text().splitlines() if "model name" in line]
         processor = names[0] if names else processor
     return f"{processor}, {os.cpu_count()} cores, {platform.system()}"
 
@@ -44,9 +42,7 @@ def commit() -> str:
     file = Path(ottava.__file__).resolve()
 
     def git(*arguments: str) -> str | None:
-        done = subprocess.run(
-            ["git", "-C", str(file.parent), *arguments], capture_output=True, text=True, check=False
-        )
+        done = subprocess.run(["git", "-C", str(file.parent), *arguments], capture_output=True, text=True, check=False)
         return done.stdout.strip() if done.returncode == 0 else None
 
     # An environment inside somebody else's repository must not report that repository's commit.

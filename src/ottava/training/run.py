@@ -212,9 +212,7 @@ class _CommandLine(LightningCLI):
             return checkpoint
         saved = folder / "config.yaml"
         if resume == "never" and saved.exists():
-            raise OutputError(
-                "a run is here already", path=folder, expected="--resume auto, or another --run"
-            )
+            raise OutputError("a run is here already", path=folder, expected="--resume auto, or another --run")
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:

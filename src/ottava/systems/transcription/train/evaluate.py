@@ -13,10 +13,13 @@ from typing import Any
 
 from ottava.corpora.pairs import Pairs
 from ottava.metrics.transcription import count, score
-from ottava.results import Notes
+from ottava.results import DRUM_CLASSES, FAMILIES, Notes
 from ottava.systems.transcription.run import Transcriber
 
 __all__ = ["evaluate"]
+
+MEASURES = ("note", "note_offset", "note_velocity", "note_family", "frame", "drum")
+CLASSES = (*(f"note_{name}" for name in FAMILIES), *(f"drum_{name}" for name in DRUM_CLASSES))
 
 
 def evaluate(weights: str | os.PathLike[str] | None, data: Path) -> Iterable[dict[str, Any]]:
@@ -35,4 +38,6 @@ def evaluate(weights: str | os.PathLike[str] | None, data: Path) -> Iterable[dic
         result = model(item.audio)
         notes = result.notes
         assert isinstance(notes, Notes)
-        yield {"file": item.id, **score(count(item.truth(), notes)), "elapsed_s": result.elapsed_s}
+        scores = score(count(item.truth(), notes))
+        names = [f"{m}_{end}" for m in MEASURES for end in "prf"] + [f"{name}_f" for name in CLASSES]
+        yield {"file": item.id, **{name: scores[name] for name in names}}

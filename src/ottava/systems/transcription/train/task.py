@@ -89,7 +89,7 @@ class TranscriptionTask(L.LightningModule):
         initial_weights: str | None = None,
     ) -> None:
         super().__init__()
-        self.save_hyperparameters()
+        self.save_hyperparameters(ignore=["initial_weights"])  # a checkpoint has weights of its own
         self.network = PreStackedTranscriber(
             width=width,
             context=context,
