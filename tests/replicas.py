@@ -152,9 +152,7 @@ def groove(folder: Path) -> None:
         midi(folder / "groove" / f"{stem}.mid", hits, drums=True)
         start = (f"drummer{drummer}", f"drummer{drummer}/session1", f"drummer{drummer}/session1/1")
         rows.append((*start, "funk", 120, "beat", "4-4", f"{stem}.mid", f"{stem}.wav", 2.0, split))
-    header = (
-        "drummer,session,id,style,bpm,beat_type,time_signature,midi_filename,audio_filename,duration,split"
-    )
+    header = "drummer,session,id,style,bpm,beat_type,time_signature,midi_filename,audio_filename,duration,split"
     table(folder / "groove" / "info.csv", header, *rows)
 
 

@@ -177,9 +177,7 @@ class Notes(Payload):
                 )
         unknown = set(self.instrument.tolist()) - set(_INSTRUMENTS)
         if unknown:
-            raise InputError(
-                "unknown instrument", found=", ".join(sorted(unknown)), expected=", ".join(_INSTRUMENTS)
-            )
+            raise InputError("unknown instrument", found=", ".join(sorted(unknown)), expected=", ".join(_INSTRUMENTS))
 
     def sorted(self) -> Notes:
         """Return the notes in order of start, pitch, then instrument."""
@@ -224,9 +222,7 @@ class Curves(Payload):
         for name, values in self.values.items():
             array = np.array(values, dtype=np.float32)
             if array.ndim < 1 or len(array) != len(self):
-                raise InputError(
-                    f"curve {name} has shape {array.shape}", expected=f"first axis of length {len(self)}"
-                )
+                raise InputError(f"curve {name} has shape {array.shape}", expected=f"first axis of length {len(self)}")
             array.flags.writeable = False
             checked[name] = array
         object.__setattr__(self, "values", checked)
@@ -265,9 +261,7 @@ def payload_from_dict(data: Mapping[str, Any]) -> Payload:
     """Make a payload of the type that ``data`` names."""
     kind = _PAYLOADS.get(str(data.get("type")))
     if kind is None:
-        raise InputError(
-            "unknown payload type", found=repr(data.get("type")), expected=", ".join(sorted(_PAYLOADS))
-        )
+        raise InputError("unknown payload type", found=repr(data.get("type")), expected=", ".join(sorted(_PAYLOADS)))
     return kind.from_dict(data)
 
 

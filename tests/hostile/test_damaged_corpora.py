@@ -65,9 +65,7 @@ def test_three_faults_have_three_messages(replica):
     folder = replica("maestro")
     sums = folder.parent / "SHA256SUMS"
     files = sorted(path for path in folder.rglob("*") if path.is_file())
-    sums.write_text(
-        "".join(f"{hashlib.sha256(p.read_bytes()).hexdigest()}  {p.relative_to(folder)}\n" for p in files)
-    )
+    sums.write_text("".join(f"{hashlib.sha256(p.read_bytes()).hexdigest()}  {p.relative_to(folder)}\n" for p in files))
     assert validate("maestro", folder, sums).verified == len(files)
     other = next(folder.rglob("*test*.midi"))
     other.write_bytes(next(folder.rglob("*train*.midi")).read_bytes() + b"\x00")
@@ -82,10 +80,7 @@ def test_three_faults_have_three_messages(replica):
     reasons = dict(validate("maestro", folder).damaged)
     assert reasons[broken].startswith("cannot be read: ")
     *_, summary = check.lines()
-    assert (
-        summary
-        == f"maestro: {len(files)} files, {len(files) - 1} compared with a checksum, 1 missing, 1 damaged"
-    )
+    assert summary == f"maestro: {len(files)} files, {len(files) - 1} compared with a checksum, 1 missing, 1 damaged"
 
 
 def test_an_index_of_mirdata_counts_as_checksums(replica):

@@ -54,9 +54,7 @@ def test_runs_of_frames_become_notes():
 
 def test_a_clip_past_the_ends_is_silent():
     levels = np.full((288, 10), 255, np.uint8)
-    clip = Clip(
-        "x", levels, notes((0.0, 0.3, 60, "keys"), (0.2, 0.9, 64, "winds"), (0.2, 0.9, 36, "drums")), 0.1
-    )
+    clip = Clip("x", levels, notes((0.0, 0.3, 60, "keys"), (0.2, 0.9, 64, "winds"), (0.2, 0.9, 36, "drums")), 0.1)
     X, labels = clip.cut(-2, 14)
     assert X[0, 0].tolist() == [0, 0, *[1] * 10, 0, 0]
     assert np.flatnonzero(labels[FAMILIES.index("keys"), 60 - 21]).tolist() == [2, 3, 4]

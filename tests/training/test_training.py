@@ -41,9 +41,7 @@ def run(folder: Path, *options: str, config: str = "debug") -> Path:
 def process(*args: str) -> subprocess.Popen[str]:
     command = [sys.executable, tiny.__file__, *args]
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    return subprocess.Popen(
-        command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
-    )
+    return subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment)
 
 
 def checkpoint(folder: Path, name: str = "last") -> dict[str, Any]:
@@ -139,9 +137,7 @@ def test_a_run_is_not_overwritten(straight: Path) -> None:
     assert (straight / "last.ckpt").read_bytes() == before
 
 
-@pytest.mark.parametrize(
-    "bad", ["--model.wdith=9", "--trainer.max_stepz=3", "--trainer.max_steps=many", "--x"]
-)
+@pytest.mark.parametrize("bad", ["--model.wdith=9", "--trainer.max_stepz=3", "--trainer.max_steps=many", "--x"])
 def test_unknown_options_fail(tmp_path: Path, bad: str) -> None:
     with pytest.raises(UsageError, match=r"wdith|max_stepz|max_steps|--x"):
         run(tmp_path / "run", bad)
@@ -171,9 +167,7 @@ def test_stops_when_not_finite(tmp_path: Path, what: str) -> None:
 
 def test_configuration_names_another_task(tmp_path: Path) -> None:
     config = tmp_path / "mine.yaml"
-    text = (
-        "task: ottava.systems.tiny.train.task:{}\ntrainer: {{max_steps: 2, accelerator: cpu, devices: 1}}\n"
-    )
+    text = "task: ottava.systems.tiny.train.task:{}\ntrainer: {{max_steps: 2, accelerator: cpu, devices: 1}}\n"
     config.write_text(text.format("WideTask"))
     run(tmp_path / "run", "--trainer.enable_progress_bar=false", config=str(config))
     saved = checkpoint(tmp_path / "run")
@@ -263,8 +257,7 @@ def test_export_speaks_the_spec(straight: Path, tmp_path: Path) -> None:
     hidden = [
         np.maximum(
             0,
-            np.einsum("oik,ki->o", weights["network.conv.weight"], padded[t : t + 3])
-            + weights["network.conv.bias"],
+            np.einsum("oik,ki->o", weights["network.conv.weight"], padded[t : t + 3]) + weights["network.conv.bias"],
         )
         for t in range(5)
     ]
@@ -281,9 +274,7 @@ def test_export_speaks_the_spec(straight: Path, tmp_path: Path) -> None:
 def test_export_that_disagrees_leaves_nothing(straight: Path, tmp_path: Path) -> None:
     task = load_task(SPEC, straight / "last.ckpt")
     task.fails = "export"
-    with pytest.raises(
-        TrainingError, match=r"silence of 1 frames: onset differs.*noise of 1001 frames"
-    ) as caught:
+    with pytest.raises(TrainingError, match=r"silence of 1 frames: onset differs.*noise of 1001 frames") as caught:
         export_task(SPEC, task, tmp_path / "weights.onnx")
     assert "12 failures in 15 cases" in str(caught.value)  # all lengths but the traced one
     assert list(tmp_path.iterdir()) == []
@@ -292,9 +283,7 @@ def test_export_that_disagrees_leaves_nothing(straight: Path, tmp_path: Path) ->
 def test_export_of_what_cannot_be_traced(straight: Path, tmp_path: Path) -> None:
     task = load_task(SPEC, straight / "last.ckpt")
     with pytest.raises(TrainingError, match=r"cannot be traced.*output names"):
-        export_task(
-            replace(SPEC, outputs=SPEC.outputs | {"more": (1, "frames")}), task, tmp_path / "weights.onnx"
-        )
+        export_task(replace(SPEC, outputs=SPEC.outputs | {"more": (1, "frames")}), task, tmp_path / "weights.onnx")
     with pytest.raises(TrainingError, match="Linear cannot be exported; found no export_module"):
         export_task(SPEC, torch.nn.Linear(1, 1), tmp_path / "weights.onnx")  # type: ignore[arg-type]
     assert list(tmp_path.iterdir()) == []
@@ -328,9 +317,7 @@ def test_evaluate_fills_table_and_card(tmp_path: Path, capsys: pytest.CaptureFix
     ]
     assert all(row["machine"] and "ottava=" in row["versions"] and row["commit"] for row in rows)
     text = Path(card).read_text()
-    assert text.startswith(
-        "# Tiny\n<!-- numbers:begin -->\n| mean over files | easy (2 files) | hard (2 files) |\n"
-    )
+    assert text.startswith("# Tiny\n<!-- numbers:begin -->\n| mean over files | easy (2 files) | hard (2 files) |\n")
     assert "\n| note_f | 0.750 | 0.250 |\n\n" in text  # the only numbers there are
     assert text.endswith("<!-- numbers:end -->\nrest\n")
     assert "old" not in text
@@ -343,14 +330,10 @@ def test_evaluate_fills_table_and_card(tmp_path: Path, capsys: pytest.CaptureFix
         main(["evaluate", "tiny", "--data", str(tmp_path / "nowhere")])
     capsys.readouterr()
     main(["evaluate", "tiny", "--data", hard])
-    assert capsys.readouterr().out.startswith(
-        "data,file,note_f,weights,machine,versions,commit\nhard,0.txt,0.25,"
-    )
+    assert capsys.readouterr().out.startswith("data,file,note_f,weights,machine,versions,commit\nhard,0.txt,0.25,")
 
 
-@pytest.mark.parametrize(
-    "argv", [[], ["train"], ["export", "tiny"], ["evaluate", "tiny", "--data", "x", "--y"]]
-)
+@pytest.mark.parametrize("argv", [[], ["train"], ["export", "tiny"], ["evaluate", "tiny", "--data", "x", "--y"]])
 def test_usage(argv: list[str]) -> None:
     with pytest.raises(UsageError):
         main(argv)

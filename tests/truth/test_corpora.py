@@ -102,9 +102,7 @@ def test_maestro_without_its_sound(replica):
 
 
 def test_musicnet_counts_programs_from_one(replica):
-    families = {
-        item.id: item.truth().instruments() for item in open_corpus("musicnet", replica("musicnet")).items()
-    }
+    families = {item.id: item.truth().instruments() for item in open_corpus("musicnet", replica("musicnet")).items()}
     assert families == {"1727": ("keys",), "2186": ("bowed",), "2303": ("winds",)}
 
 

@@ -1,5 +1,7 @@
 """Decoding against posteriors worked out by hand and against a slow reading of the rules."""
 
+import itertools
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -99,7 +101,7 @@ def test_it_makes_no_difference_how_posteriors_are_cut(seed, cuts):
     posteriors = {k: rng.random(v.shape).astype(np.float32) ** 3 for k, v in silence(300).items()}
     whole = decode(posteriors, frame_s=FRAME_S)
     edges = sorted({0, 300, *cuts})
-    pieces = [{k: v[a:b] for k, v in posteriors.items()} for a, b in zip(edges[:-1], edges[1:], strict=True)]
+    pieces = [{k: v[a:b] for k, v in posteriors.items()} for a, b in itertools.pairwise(edges)]
     assert len(whole) > 100
     assert decode_stream(pieces, frame_s=FRAME_S) == whole
 

@@ -1,5 +1,7 @@
 """Features against sinusoids, librosa and themselves in pieces."""
 
+import itertools
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -52,7 +54,7 @@ def test_a_stream_gives_bit_for_bit_the_features_of_the_whole(extractor, n):
     sound = np.random.default_rng(n).normal(0, 0.1, n).astype(np.float32)
     whole = extractor.features(sound)
     cuts = [0, n // 7, n // 7, n // 2, n]
-    pieces = list(extractor.stream(sound[a:b] for a, b in zip(cuts[:-1], cuts[1:], strict=True)))
+    pieces = list(extractor.stream(sound[a:b] for a, b in itertools.pairwise(cuts)))
     time_axis = whole.ndim - 2
     assert np.array_equal(np.concatenate(pieces, axis=time_axis), whole)
     assert whole.shape[time_axis] == extractor.count_frames(n) == -(-n // extractor.hop)
@@ -70,7 +72,7 @@ def test_frames_are_what_a_slow_loop_cuts(n, half, hop, block, cuts):
     window, hop = 2 * half, min(hop, 2 * half)
     sound = np.arange(1, n + 1, dtype=np.float32)
     edges = sorted({0, n, *(c for c in cuts if c <= n)})
-    blocks = [sound[a:b] for a, b in zip(edges[:-1], edges[1:], strict=True)]
+    blocks = [sound[a:b] for a, b in itertools.pairwise(edges)]
     found = [frame for part in iter_frames(blocks, window, hop, block_frames=block) for frame in part]
     padded = np.concatenate([np.zeros(half), sound, np.zeros(window)])
     expected = [padded[t : t + window] for t in range(0, n, hop)]

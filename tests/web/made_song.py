@@ -28,17 +28,13 @@ def make_notes(bars: int = 12) -> Notes:
         if bar >= 2:
             rows.extend((bar_s, 4 * BEAT_S - 0.06, pitch + 12, 48, "bowed") for pitch in chord[:2])
         if bar >= 4:
-            rows.extend(
-                (bar_s + b * BEAT_S, BEAT_S * 0.9, MELODY[(bar * 4 + b) % 16], 96, "voice") for b in range(4)
-            )
+            rows.extend((bar_s + b * BEAT_S, BEAT_S * 0.9, MELODY[(bar * 4 + b) % 16], 96, "voice") for b in range(4))
         if bar >= 1:
             rows.extend((bar_s + b * BEAT_S, 0.05, (36, 38)[b % 2], 105, "drums") for b in range(4))
             rows.extend((bar_s + b * BEAT_S / 2, 0.05, 42, 60 + 20 * (b % 2 == 0), "drums") for b in range(8))
             if bar % 4 == 3:
                 fill_s = bar_s + 3 * BEAT_S
-                rows.extend(
-                    (fill_s + k * BEAT_S / 4, 0.05, (48, 47, 45, 43)[k], 90, "drums") for k in range(4)
-                )
+                rows.extend((fill_s + k * BEAT_S / 4, 0.05, (48, 47, 45, 43)[k], 90, "drums") for k in range(4))
             if bar % 4 == 0:
                 rows.append((bar_s, 0.05, 49, 110, "drums"))
     start, length, pitch, velocity, instrument = zip(*rows, strict=True)

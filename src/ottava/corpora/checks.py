@@ -218,9 +218,7 @@ def _read_sums(path: Path) -> dict[str, str]:
             entries = [entry for group in groups for key, entry in group.items() if key != "tracks"]
             return {name: f"md5:{digest}" for name, digest in entries if name is not None}
         except (json.JSONDecodeError, AttributeError, TypeError, ValueError) as error:
-            raise InputError(
-                "damaged", path=path, found=str(error), expected="an index of mirdata"
-            ) from error
+            raise InputError("damaged", path=path, found=str(error), expected="an index of mirdata") from error
     sums = {}
     for number, line in enumerate(text.splitlines(), start=1):
         match = _LINE.fullmatch(line)

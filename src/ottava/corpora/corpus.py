@@ -135,9 +135,7 @@ class Corpus(ABC):
             If the corpus's table is missing or damaged.
         """
         if split is not None and split not in self.splits:
-            raise UsageError(
-                f"{self.name} has no split {split!r}", expected="one of " + ", ".join(self.splits)
-            )
+            raise UsageError(f"{self.name} has no split {split!r}", expected="one of " + ", ".join(self.splits))
         return (item for item in self._list() if split in (None, item.split))
 
     def files(self, item: Item) -> tuple[Path, ...]:

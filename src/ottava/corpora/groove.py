@@ -31,8 +31,7 @@ class Groove(Corpus):
     url = "https://magenta.tensorflow.org/datasets/groove"
     licence = "CC BY 4.0"
     citation = (
-        "Gillick, Roberts, Engel, Eck, Bamman: Learning to Groove with Inverse Sequence Transformations. "
-        "ICML 2019."
+        "Gillick, Roberts, Engel, Eck, Bamman: Learning to Groove with Inverse Sequence Transformations. ICML 2019."
     )
     weights_may_ship = True
     archives: ClassVar[Mapping[str, str]] = {"groove-v1.0.0.zip": "md5:99db7e2a087761a913b2abfb19e86181"}

@@ -44,9 +44,7 @@ class GuitarSet(Corpus):
 
     def _list(self) -> Iterator[Item]:
         microphone = self.root / "audio_mono-mic"
-        folder, ending = (
-            (microphone, "mic") if microphone.is_dir() else (self.root / "audio_mono-pickup_mix", "mix")
-        )
+        folder, ending = (microphone, "mic") if microphone.is_dir() else (self.root / "audio_mono-pickup_mix", "mix")
         names = {path.stem for path in (self.root / "annotation").glob("*.jams")}
         names |= {path.stem.removesuffix(f"_{ending}") for path in folder.glob(f"*_{ending}.wav")}
         for name in sorted(names):
@@ -60,18 +58,10 @@ def _read_jams(path: Path) -> Notes:
     try:
         annotations = json.loads(read_text(path))["annotations"]
         strings = [part["data"] for part in annotations if part["namespace"] == "note_midi"]
-        rows = [
-            (note["time"], note["time"] + note["duration"], note["value"])
-            for data in strings
-            for note in data
-        ]
+        rows = [(note["time"], note["time"] + note["duration"], note["value"]) for data in strings for note in data]
     except (json.JSONDecodeError, KeyError, TypeError) as error:
-        raise InputError(
-            "damaged", path=path, found=f"{type(error).__name__}: {error}", expected="JAMS"
-        ) from error
+        raise InputError("damaged", path=path, found=f"{type(error).__name__}: {error}", expected="JAMS") from error
     if not strings:
-        raise InputError(
-            "damaged", path=path, found="no note_midi annotation", expected="one for each string"
-        )
+        raise InputError("damaged", path=path, found="no note_midi annotation", expected="one for each string")
     start_s, end_s, pitch = zip(*rows, strict=True) if rows else ((), (), ())
     return notes_from(path, start_s, end_s, pitch, "plucked")

@@ -39,9 +39,7 @@ class Maps(Corpus):
     marks = (f"**/MUS/{_PREFIX}*",)
 
     def _list(self) -> Iterator[Item]:
-        found = {
-            (path.parent, path.stem) for path in self.root.glob(self.marks[0]) if path.suffix in _SUFFIXES
-        }
+        found = {(path.parent, path.stem) for path in self.root.glob(self.marks[0]) if path.suffix in _SUFFIXES}
         names = sorted(found, key=lambda place: place[1])
         tested = {_piece(stem)[0] for _, stem in names if _piece(stem)[1] in _TEST_PIANOS}
         for folder, stem in names:

@@ -37,9 +37,7 @@ class Slakh(Corpus):
         "Study the Impact of Training Data Quality and Quantity. WASPAA 2019."
     )
     weights_may_ship = True
-    archives: ClassVar[Mapping[str, str]] = {
-        "slakh2100_flac_redux.tar.gz": "md5:f4b71b6c45ac9b506f59788456b3f0c4"
-    }
+    archives: ClassVar[Mapping[str, str]] = {"slakh2100_flac_redux.tar.gz": "md5:f4b71b6c45ac9b506f59788456b3f0c4"}
     mirdata_index = "slakh_index_2100-redux.json"
     marks = ("train", "test", "t*/Track*")
 

@@ -310,9 +310,7 @@ def _hits(notes: Notes, name: str) -> NDArray[np.float64]:
     from ottava.symbolic.instruments import drum_class_of_key
 
     drums = notes.of("drums")
-    return _intervals(
-        drums[np.array([drum_class_of_key(int(k)) == name for k in drums.pitch_midi], dtype=bool)]
-    )
+    return _intervals(drums[np.array([drum_class_of_key(int(k)) == name for k in drums.pitch_midi], dtype=bool)])
 
 
 def _intervals(notes: Notes) -> NDArray[np.float64]:

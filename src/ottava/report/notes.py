@@ -43,13 +43,9 @@ def section(notes: Notes, duration_s: float) -> Section:
         Length of the recording in seconds.
     """
     notes = notes.sorted()
-    instruments = [
-        {"id": name, "label": _LABELS[name], "count": _count(notes, name)} for name in notes.instruments()
-    ]
+    instruments = [{"id": name, "label": _LABELS[name], "count": _count(notes, name)} for name in notes.instruments()]
     if not len(notes):
-        return Section(
-            f"No notes in {spoken_time(duration_s)} of sound.", asset("notes_empty.html"), _data(notes, [])
-        )
+        return Section(f"No notes in {spoken_time(duration_s)} of sound.", asset("notes_empty.html"), _data(notes, []))
     chips = "\n".join(
         _CHIP.substitute({k: escape(str(v)) for k, v in instrument.items()}) for instrument in instruments
     )

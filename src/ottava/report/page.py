@@ -177,8 +177,7 @@ def _about(result: Result) -> str:
     # The name of the file is the title; its folder is nobody's business on a page that is passed on.
     rows = {"system": result.system, "model": result.model, **result.settings}
     return "\n".join(
-        f"<dt>{escape(key.replace('_', ' '))}</dt><dd>{escape(_plain(value))}</dd>"
-        for key, value in rows.items()
+        f"<dt>{escape(key.replace('_', ' '))}</dt><dd>{escape(_plain(value))}</dd>" for key, value in rows.items()
     )
 
 

@@ -82,9 +82,7 @@ def record(source: Any) -> Sound:
     return Sound(length / _RATE_HZ, peak, loudness, encoded)
 
 
-def _bars(
-    peaks: NDArray[np.floating], powers: NDArray[np.floating]
-) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+def _bars(peaks: NDArray[np.floating], powers: NDArray[np.floating]) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
     """Merge windows into at most ``_BARS`` bars, and scale them to bytes."""
     if not len(peaks):
         return np.zeros(0, np.uint8), np.zeros(0, np.uint8)

@@ -41,9 +41,7 @@ _SINGING = re.compile(
     r"voi(x|ces?)|voc[ei]|vocals?|canto|chant|gesang|(sing)?stimme|sång|zang|(mezzo)?sopran[oi]?|mezzo"
     r"|(contr)?alto?|t[eé]nor[ei]?|bar[iy]ton[eo]?|ch(oi)?r|coro|chorus"
 )
-_PLAYING = re.compile(
-    r"sax|flut|flöt|flaut|record|clarin|klarin|horn|tromb|posaun|viol|banjo|guit|drum|tuba|oboe"
-)
+_PLAYING = re.compile(r"sax|flut|flöt|flaut|record|clarin|klarin|horn|tromb|posaun|viol|banjo|guit|drum|tuba|oboe")
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -178,9 +176,7 @@ def read_score(path: str | os.PathLike[str]) -> Score:
     path = Path(path)
     suffix = path.suffix.lower()
     if suffix not in _SUFFIXES:
-        raise InputError(
-            "this is no score", path=path, found=suffix or "no suffix", expected=", ".join(_SUFFIXES)
-        )
+        raise InputError("this is no score", path=path, found=suffix or "no suffix", expected=", ".join(_SUFFIXES))
     try:
         data = path.read_bytes()
     except OSError as error:
@@ -221,9 +217,7 @@ def _read_musicxml(path: Path, data: bytes) -> Score:
             warnings.simplefilter("ignore")  # remarks about directions in words, which play no part here
             score = partitura.load_musicxml(io.BytesIO(xml), quiet=True)
             tables = [(part, partitura.utils.music.ensure_notearray(part)) for part in score.parts]
-    except (
-        Exception
-    ) as error:  # three parsers, each with errors of its own; all mean that the file is at fault
+    except Exception as error:  # three parsers, each with errors of its own; all mean that the file is at fault
         raise InputError(f"damaged MusicXML: {error}", path=path) from error
     tempos = [
         (float(part.quarter_map(mark.start.t)) - _origin(part), float(mark.bpm))

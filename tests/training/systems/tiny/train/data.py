@@ -21,9 +21,7 @@ class Bursts(Dataset[tuple[Tensor, Tensor]]):
 
     def __getitem__(self, n: int) -> tuple[Tensor, Tensor]:
         time.sleep(self.pause_s)
-        onset = (
-            torch.rand(20, 3, generator=torch.Generator().manual_seed(1000 * self.seed + n)) < 0.1
-        ).float()
+        onset = (torch.rand(20, 3, generator=torch.Generator().manual_seed(1000 * self.seed + n)) < 0.1).float()
         return torch.cat([onset, onset.sum(1, keepdim=True)], 1), onset
 
 

@@ -49,9 +49,7 @@ class TinyTask(LightningModule):
     def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
         features, onset = batch
         found, level = self.network(features)
-        loss = (
-            nn.functional.binary_cross_entropy(found, onset) + 0.01 * (level - onset.sum(-1)).square().mean()
-        )
+        loss = nn.functional.binary_cross_entropy(found, onset) + 0.01 * (level - onset.sum(-1)).square().mean()
         self.log("loss", loss, prog_bar=True)
         if self.global_step == self.fails_at:
             if self.fails == "loss":

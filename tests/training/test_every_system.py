@@ -26,9 +26,7 @@ def test_there_are_systems_to_train() -> None:
 @pytest.fixture(scope="module", params=TRAINABLE, ids=lambda spec: spec.name)
 def finished(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[Any, Path]:
     folder = tmp_path_factory.mktemp("runs") / request.param.name
-    assert (
-        main(["train", request.param.name, "--config=debug", f"--run={folder}", "--trainer.max_steps=4"]) == 0
-    )
+    assert main(["train", request.param.name, "--config=debug", f"--run={folder}", "--trainer.max_steps=4"]) == 0
     return request.param, folder
 
 
@@ -37,9 +35,7 @@ def last(folder: Path) -> dict[str, Any]:
     return loaded
 
 
-def test_resumed_equals_straight(
-    finished: tuple[Any, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_resumed_equals_straight(finished: tuple[Any, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     spec, straight = finished
     # The schedule knows the length of the run, so a shorter one differs; stop this one as a kill would.
     train = ["train", spec.name, "--config=debug", f"--run={tmp_path}", "--trainer.max_steps=4"]
@@ -98,9 +94,7 @@ class Losses(Callback):
         self.idle = {name for name, p in pl_module.named_parameters() if p.requires_grad}
 
     def on_before_optimizer_step(self, trainer: Trainer, pl_module: Any, optimizer: Any) -> None:
-        self.idle -= {
-            n for n, p in pl_module.named_parameters() if p.grad is not None and p.grad.abs().max() > 0
-        }
+        self.idle -= {n for n, p in pl_module.named_parameters() if p.grad is not None and p.grad.abs().max() > 0}
 
     def on_train_batch_end(self, trainer: Trainer, pl_module: Any, outputs: Any, *_: Any) -> None:
         self.losses.append(float(outputs["loss"]))
