@@ -172,7 +172,7 @@ def _refine(left: NDArray[np.float32], here: NDArray[np.float32], right: NDArray
     its height.
     """
     ratio = (right - left).astype(np.float64) / np.maximum(left + here + right, 1e-6)
-    return np.clip(2.5 * ratio / (2 + np.abs(ratio)), -0.5, 0.5)
+    return np.asarray(np.clip(2.5 * ratio / (2 + np.abs(ratio)), -0.5, 0.5), np.float64)
 
 
 def _read_onsets(
