@@ -169,6 +169,8 @@ def test_interrupting_leaves_no_half_file(tmp_path, environment, jobs):
         [sys.executable, "-m", "ottava", "transcribe", "in", "-o", "out", "--jobs", jobs],
         cwd=tmp_path,
         env=environment,
+        # A job in the background of a shell ignores SIGINT, and so would its children.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ pytest.importorskip("lightning", reason="needs ottava[train]")
 
 import onnx
 import onnxruntime
-import tiny  # registers the made-up system
+import tiny
 import torch
 import yaml
 
@@ -30,7 +31,17 @@ from ottava.training.cli import main
 from ottava.training.export import export_task, load_task
 from ottava.training.order import Order
 
+tiny.register()
 SPEC = find_spec("tiny")
+tiny.unregister()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def made_up_system() -> Iterator[None]:
+    """Have the made-up system in the house while these tests run, and for no others."""
+    tiny.register()
+    yield
+    tiny.unregister()
 
 
 def run(folder: Path, *options: str, config: str = "debug") -> Path:
@@ -38,10 +49,22 @@ def run(folder: Path, *options: str, config: str = "debug") -> Path:
     return folder
 
 
+def _hear_interrupts() -> None:
+    # A job in the background of a shell ignores SIGINT, and so would its children.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def process(*args: str) -> subprocess.Popen[str]:
     command = [sys.executable, tiny.__file__, *args]
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    return subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment)
+    return subprocess.Popen(
+        command,
+        stderr=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        env=environment,
+        preexec_fn=_hear_interrupts,
+    )
 
 
 def checkpoint(folder: Path, name: str = "last") -> dict[str, Any]:
