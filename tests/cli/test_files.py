@@ -213,3 +213,10 @@ def test_a_reader_that_leaves_is_no_disaster(tmp_path, environment):
     assert done.returncode == 1
     assert "Traceback" not in done.stderr
     assert "Exception ignored" not in done.stderr
+
+
+def test_json_of_the_example_writes_no_file(run, tmp_path):
+    done = run("transcribe", "--example", "--json")
+    assert done.returncode == 0, done.stderr
+    assert len(Result.from_dict(json.loads(done.stdout)).notes) > 50
+    assert not list(tmp_path.iterdir())

@@ -68,15 +68,18 @@ def run(
     if jobs < 1:
         raise UsageError(f"--jobs is {jobs}", expected="1 or more")
     is_pipeline = verb.function.startswith("ottava.pipelines")
-    if example or (is_pipeline and not inputs):
+    example = example or (is_pipeline and not inputs)
+    if example:
         from ottava.pipelines.listen import find_example
 
-        inputs, out = (*inputs, str(find_example())), out or Path.cwd()
+        inputs = (*inputs, str(find_example()))
     if not inputs:
         raise UsageError(f"{verb.name} needs an input", expected="files, folders or patterns, or --example")
     formats = _formats(format, out)
     if not formats and not (json and out is None):
         formats = ["mid" if "Notes" in verb.returns else "json", *(["html"] if is_pipeline else [])]
+    if example:
+        out = out or Path.cwd()  # not beside the example, which lies inside the package
     planned = _plan(find_files(inputs, verb.accepts), out, formats)
     ready, failures = _check(planned, force=force, skip_existing=skip_existing)
     skipped = len(planned) - len(ready) - len(failures)
