@@ -39,6 +39,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     int
         The exit code.
     """
+    # NumPy's threads spin while they wait, and take the cores from the network's. Read when NumPy is first imported.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     code = _run(list(sys.argv[1:] if argv is None else argv))
     if any(thread.name == WORKER for thread in threading.enumerate()):
         # Stopped amid several jobs. What still computes writes nothing, and cannot be told to stop.

@@ -45,10 +45,10 @@ class Thresholds:
         Notes shorter than this are left out, in seconds.
     """
 
-    onset: float = 0.25
+    onset: float = 0.325
     frame: float = 0.2
-    offset: float = 0.05
-    drum: float = 0.25
+    offset: float = 0.1
+    drum: float = 0.3
     min_note_s: float = 0.03
 
     def __post_init__(self) -> None:
