@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import time
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ottava.errors import ModelError, UsageError
-from ottava.runtime.chunks import run_in_chunks, stream_in_chunks
+from ottava.errors import InputError, ModelError, UsageError
+from ottava.runtime.chunks import read_ahead, run_in_chunks, stream_in_chunks
 
 RADIUS = 5  # of the two layers below together
 
@@ -94,3 +96,36 @@ def test_sizes_out_of_range():
 def test_a_network_that_loses_frames_is_caught():
     with pytest.raises(ModelError, match="does not keep the number of frames"):
         run_in_chunks(lambda x: {"note": x[0, ::2]}, features(9), chunk_frames=4, margin_frames=1)
+
+
+def test_reading_ahead_changes_nothing_but_the_time():
+    assert list(read_ahead(iter(range(50)), depth=2)) == list(range(50))
+    assert list(read_ahead([])) == []
+
+
+def test_reading_ahead_raises_in_its_turn():
+    def items():
+        yield 1
+        raise InputError("damaged")
+
+    taken = read_ahead(items())
+    assert next(taken) == 1
+    with pytest.raises(InputError, match="damaged"):
+        next(taken)
+
+
+def test_reading_ahead_stops_when_it_is_closed():
+    seen = []
+
+    def items():
+        for i in range(10**9):
+            seen.append(i)
+            yield i
+
+    taken = read_ahead(items(), depth=3)
+    assert next(taken) == 0
+    taken.close()
+    count = len(seen)
+    assert count <= 6
+    time.sleep(0.2)
+    assert len(seen) == count

@@ -11,16 +11,20 @@ arrive, and a stream gives bit for bit the outputs of an array.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from itertools import chain
-from typing import Any
+from queue import Full, Queue
+from threading import Event, Thread
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ottava.errors import ModelError, UsageError
 
-__all__ = ["Network", "run_in_chunks", "stream_in_chunks"]
+__all__ = ["Network", "read_ahead", "run_in_chunks", "stream_in_chunks"]
+
+_T = TypeVar("_T")
 
 Network = Callable[[NDArray[np.float32]], Mapping[str, NDArray[Any]]]
 """Features of shape (channels, frames, bins) to named outputs whose first axis is the same frames."""
@@ -96,6 +100,60 @@ def run_in_chunks(
         return _run(network, features, 0, 0)
     parts = list(stream_in_chunks(network, [features], chunk_frames=chunk_frames, margin_frames=margin_frames))
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+
+def read_ahead(items: Iterable[_T], depth: int = 4) -> Generator[_T, None, None]:
+    """Take items in a thread of their own, a few ahead of whoever uses them.
+
+    While a network runs, the next features are made. Close it (:func:`contextlib.closing`) before what the items are
+    read from: the thread has stopped when ``close`` returns.
+
+    Parameters
+    ----------
+    items : iterable
+        Taken one after the other. What it raises is raised here, in its turn.
+    depth : int
+        How many items may wait.
+
+    Yields
+    ------
+    object
+        The items, in their order.
+    """
+    waiting: Queue[tuple[bool, Any]] = Queue(depth)
+    stopped = Event()
+
+    def hand_over(is_item: bool, value: Any) -> None:
+        while not stopped.is_set():
+            try:
+                return waiting.put((is_item, value), timeout=0.05)
+            except Full:
+                pass
+
+    def work() -> None:
+        try:
+            for item in items:
+                hand_over(True, item)
+                if stopped.is_set():
+                    return
+            hand_over(False, None)
+        except BaseException as error:
+            hand_over(False, error)
+
+    thread = Thread(target=work, name="ottava read ahead", daemon=True)
+    thread.start()
+    try:
+        while True:
+            is_item, value = waiting.get()
+            if is_item:
+                yield value
+            elif value is None:
+                return
+            else:
+                raise value
+    finally:
+        stopped.set()
+        thread.join()
 
 
 def _run(network: Network, features: NDArray[np.float32], skip: int, size: int) -> dict[str, NDArray[Any]]:

@@ -6,6 +6,7 @@ import json
 import os
 import time
 from collections.abc import Iterable, Iterator
+from contextlib import closing
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ from ottava import __version__
 from ottava.errors import OttavaError
 from ottava.io.audio import Source, stream_audio
 from ottava.results import Curves, Notes, Payload, Result
-from ottava.runtime.chunks import stream_in_chunks
+from ottava.runtime.chunks import read_ahead, stream_in_chunks
 from ottava.runtime.session import Session
 from ottava.runtime.weights import find_weights
 from ottava.signal.logfreq import LogFrequency
@@ -80,7 +81,7 @@ class Transcriber:
             ``drum_velocity`` (t, 5). About 150 kB for each second of sound.
         """
         with stream_audio(source, rate_hz=self.extractor.rate_hz) as blocks:
-            return self._gather(list(self._run(blocks)))
+            return self._gather(list(self._run(self.extractor.stream(blocks))))
 
     def __call__(
         self,
@@ -107,8 +108,11 @@ class Transcriber:
                 n_samples += len(block)
                 yield block
 
-        with stream_audio(source, rate_hz=self.extractor.rate_hz) as blocks:
-            chunks = self._run(counted(blocks))
+        with (
+            stream_audio(source, rate_hz=self.extractor.rate_hz) as blocks,
+            closing(read_ahead(self.extractor.stream(counted(blocks)))) as features,
+        ):
+            chunks = self._run(features)
             notes = decode_stream(
                 _keep(chunks, kept) if curves else chunks,
                 frame_s=self.extractor.frame_s,
@@ -138,10 +142,10 @@ class Transcriber:
             warnings=blocks.warnings,
         )
 
-    def _run(self, blocks: Iterable[NDArray[np.float32]]) -> Iterator[dict[str, NDArray[np.float32]]]:
+    def _run(self, features: Iterable[NDArray[np.float32]]) -> Iterator[dict[str, NDArray[np.float32]]]:
         return stream_in_chunks(
             self._network,
-            self.extractor.stream(blocks),
+            features,
             chunk_frames=CHUNK_FRAMES,
             margin_frames=self.margin_frames,
         )
