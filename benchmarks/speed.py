@@ -41,13 +41,16 @@ Command = Callable[[Path], list[str]]
 
 
 def limit(threads: int) -> None:
-    """Restrict this process and those it starts to a number of cores, and libraries to as many threads."""
+    """Restrict this process and those it starts to a number of cores.
+
+    Within them each program divides its threads as it does for its users: no ``OMP_NUM_THREADS`` and the like are set.
+    """
     cores = sorted(os.sched_getaffinity(0))
     if len(cores) < threads:
         raise SystemExit(f"{threads} threads on {len(cores)} cores")
     os.sched_setaffinity(0, cores[:threads])
     for name in ("OMP", "OPENBLAS", "MKL", "NUMBA"):
-        os.environ[f"{name}_NUM_THREADS"] = str(threads)
+        os.environ.pop(f"{name}_NUM_THREADS", None)
     if (os.cpu_count() or 0) > threads:
         # onnxruntime counts the machine's cores, and basic-pitch has no option to tell it otherwise.
         print(f"more than {threads} cores: basic-pitch starts more threads than they can run", file=sys.stderr)
