@@ -3,8 +3,8 @@
     python benchmarks/claims/transcription.py --data rendered --seeds 0 1 2
     python benchmarks/claims/transcription.py --data rendered --arms 'resnet/*' --seeds 0
 
-``--data`` is a corpus as ``ottava data make rendered`` writes it: folders ``train``, ``valid`` and ``test``,
-split by piece. Thresholds are chosen on ``valid``, scores are of ``test``. An arm and seed whose rows are in
+``--data`` is a corpus as ``ottava data make`` writes it: folders ``train``, ``validation`` and ``test``,
+split by piece. Thresholds are chosen on ``validation``, scores are of ``test``. An arm and seed whose rows are in
 the table already are skipped, so the script can be stopped at any time and started again.
 ``transcription_table.py`` turns the table into ``docs/claims.md``.
 """
@@ -297,7 +297,7 @@ def main() -> None:
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
     parser.add_argument("--budget-steps", type=int, default=300)
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--items", nargs=3, type=int, default=[400, 6, 20], help="of train, valid, test at most")
+    parser.add_argument("--items", nargs=3, type=int, default=[400, 6, 20], help="of train, validation, test at most")
     parser.add_argument("--estimate", action="store_true", help="print sizes and times, train nothing")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
@@ -312,7 +312,7 @@ def main() -> None:
         if folder is None:
             folder = Path(made) / "made"
             write_made(folder)
-        limits = zip(("train", "valid", "test"), options.items, strict=True)
+        limits = zip(("train", "validation", "test"), options.items, strict=True)
         splits = tuple(load_clips(folder / split, limit) for split, limit in limits)
     data = hashlib.sha256(b"".join(c.levels.tobytes() for split in splits for c in split)).hexdigest()[:12]
     rows = read_rows(options.out)

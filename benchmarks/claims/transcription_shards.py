@@ -31,7 +31,7 @@ def load_clips(folder: Path, limit: int) -> list[Clip]:
 
 def write_made(folder: Path) -> None:
     """Write a corpus of made-up tones, to try the script on."""
-    for split, count in (("train", 6), ("valid", 2), ("test", 3)):
+    for split, count in (("train", 6), ("validation", 2), ("test", 3)):
         (folder / split).mkdir(parents=True)
         for index in range(count):
             sound, notes = make_piece((len(split), index), 8.0)

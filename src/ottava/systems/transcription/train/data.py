@@ -125,7 +125,7 @@ class RenderedCrops(Dataset[dict[str, Tensor]]):
     ) -> None:
         self.paths = sorted(Path(folder).glob("*.npz"))
         if not self.paths:
-            raise InputError("no shards here", path=folder, expected="*.npz, made by `ottava data make rendered`")
+            raise InputError("no shards here", path=folder, expected="*.npz, made by `ottava data make`")
         self.n_frames, self.augment, self.seed = n_frames, augment, seed
         self.features = LogFrequency()
         self.by_kind: dict[str, list[Path]] = {}
@@ -231,7 +231,7 @@ class TranscriptionData(L.LightningDataModule):
     Parameters
     ----------
     folder : str
-        A corpus made by ``ottava data make rendered``, with ``train`` and ``validation`` inside. ``"made"``
+        A corpus made by ``ottava data make``, with ``train`` and ``validation`` inside. ``"made"``
         makes a tiny one out of nothing, to try the training itself.
     n_frames : int
         Length of a crop in frames of 24 ms.
