@@ -9,9 +9,10 @@ import soundfile
 from ottava.corpora.pairs import Pairs
 from ottava.corpora.rendered import Recipe, load_item, make_item, make_rendered, recording
 from ottava.corpora.rendered.arrangement import PROGRAMS, arrange_ensemble, split_by_register
+from ottava.corpora.rendered.fonts import to_midi
 from ottava.corpora.rendered.performance import Performance, humanise, press_pedal
 from ottava.corpora.rendered.pieces import made_up_piece
-from ottava.corpora.rendered.synthesis import ModelledString, SampledInstrument, to_midi
+from ottava.corpora.rendered.synthesis import ModelledString, SampledInstrument
 from ottava.errors import InputError, UsageError
 from ottava.io.general_midi import family_of_program
 from ottava.signal.logfreq import LogFrequency

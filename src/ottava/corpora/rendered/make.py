@@ -20,9 +20,10 @@ from numpy.typing import NDArray
 
 from ottava.corpora.rendered import recording
 from ottava.corpora.rendered.arrangement import arrange_ensemble, draw_program
+from ottava.corpora.rendered.casting import open_instruments, render_cast
 from ottava.corpora.rendered.performance import DRUMS, Performance, humanise, press_pedal
 from ottava.corpora.rendered.pieces import Groove, Piece, find_sources, made_up_piece
-from ottava.corpora.rendered.synthesis import ModelledString, SampledInstrument, SoundFont
+from ottava.corpora.rendered.synthesis import ModelledString, SampledInstrument
 from ottava.errors import InputError, UsageError
 from ottava.io.files import atomic_write
 from ottava.results import FAMILIES, check_choice
@@ -30,7 +31,7 @@ from ottava.signal.logfreq import LogFrequency
 
 __all__ = ["DEFAULT_KINDS", "Recipe", "load_about", "load_item", "make_item", "make_rendered"]
 
-_VERSION = 1
+_VERSION = 2
 _FEATURES = LogFrequency()
 _WEIGHTS = {"lieder": 2.0, "pop909": 1.0}  # how often a corpus is drawn from: its textures, not its size
 DEFAULT_KINDS = {"piano": 0.5, "ensemble": 0.35, "solo": 0.11, "drums": 0.04}
@@ -183,8 +184,9 @@ def _render_piano(
     if choice < 0.65 or not recipe.soundfonts:
         return _retune(ModelledString(rng, rate_hz).play(part, rng), rate_hz, tune), "modelled string"
     font = recipe.soundfonts[int(rng.integers(len(recipe.soundfonts)))]
-    program = int(rng.choice([0, 0, 0, 0, 1, 1, 2, 3]))
-    sound = SoundFont(font).play([replace(part, program=program)], rate_hz=rate_hz / tune)
+    instruments = open_instruments(font)
+    program = int(rng.choice([p for p in (0, 0, 0, 0, 1, 1, 2, 3) if instruments.keys(p)] or [0]))
+    sound = instruments.play([replace(part, program=program)], rate_hz=rate_hz / tune)
     return sound, f"{font.stem}:{program}"
 
 
@@ -192,10 +194,6 @@ def _retune(sound: NDArray[np.float32], rate_hz: int, tune: float) -> NDArray[np
     import soxr
 
     return np.asarray(soxr.resample(sound, rate_hz * tune, rate_hz, quality="MQ"), np.float32)
-
-
-def _rms(sound: NDArray[np.float32]) -> float:
-    return float(np.sqrt(np.mean(np.square(sound)))) + 1e-9
 
 
 def make_item(
@@ -239,7 +237,7 @@ def make_item(
     elif kind == "drums":
         name, bpm = "groove", rng.uniform(70, 150)
         drums = _draw_drums(recipe, rng, bpm)
-        cast, sound, sources = _render_cast(recipe, [("drums", drums)] if drums is not None else [], rng, tune)
+        planned = [("drums", drums)] if drums is not None else []
     else:
         name, parts, bpm = _draw_parts(recipe, rng, made_up=0.1)
         if kind == "solo":
@@ -251,7 +249,16 @@ def make_item(
         else:
             beat = _draw_drums(recipe, rng, bpm) if rng.random() < 0.5 else None
             planned = arrange_ensemble(parts, beat, rng)
-        cast, sound, sources = _render_cast(recipe, planned, rng, tune)
+    if kind != "piano":
+        cast, sound, sources = render_cast(
+            planned,
+            rng,
+            fonts=recipe.soundfonts,
+            drum_fonts=recipe.drum_soundfonts,
+            length_s=recipe.length_s,
+            tune=tune,
+            rate_hz=rate_hz,
+        )
     sound = recording.record(sound[: int(recipe.length_s * rate_hz)], rng, rate_hz=rate_hz)
     rows = [
         (start / tune, end / tune, pitch, velocity, 6 if family == "drums" else FAMILIES.index(family))
@@ -265,32 +272,6 @@ def make_item(
         "version": _VERSION,
     }  # fmt: skip
     return sound, notes, about
-
-
-def _render_cast(
-    recipe: Recipe, planned: list[tuple[str, Performance]], rng: np.random.Generator, tune: float
-) -> tuple[list[tuple[str, Performance]], NDArray[np.float32], list[str]]:
-    """Render an ensemble, each player from a SoundFont of its own or all from one, and mix."""
-    rate_hz = _FEATURES.rate_hz / tune
-    one_font = rng.random() < 0.5
-    fonts = recipe.soundfonts
-    font = fonts[int(rng.integers(len(fonts)))]
-    by_font: dict[Path, list[Performance]] = {}
-    for family, part in planned:
-        mine = font
-        if family == "drums":
-            choices = (*fonts, *recipe.drum_soundfonts)
-            mine = choices[int(rng.integers(len(choices)))]
-        elif not one_font:
-            mine = fonts[int(rng.integers(len(fonts)))]
-        by_font.setdefault(mine, []).append(part)
-    mix = np.zeros(int(recipe.length_s * rate_hz * tune) + 1, np.float32)
-    for path, parts in by_font.items():
-        volumes = [int(v) for v in rng.integers(70, 128, len(parts))]
-        sound = SoundFont(path).play(parts, rate_hz=rate_hz, volumes=volumes)
-        sound = sound[: len(mix)] / _rms(sound) * np.float32(10 ** (rng.normal(0, 2.5) / 20))
-        mix[: len(sound)] += sound
-    return planned, mix, [p.stem for p in by_font]
 
 
 def _write_item(recipe: Recipe, out: Path, seed: int, index: int, form: str) -> int:

@@ -1,4 +1,4 @@
-"""Sound sources: SoundFonts, folders of samples, and pianos that exist nowhere (random additive models).
+"""Sound sources: folders of samples, and strings that exist nowhere (random additive models).
 
 Every source is called with performances and returns mono sound. Real pianos differ more from each other than two
 SoundFonts do; the additive models fill the space between and around the sampled ones: inharmonicity, unisons out
@@ -7,7 +7,6 @@ of tune, double decay, the hammer's place on the string.
 
 from __future__ import annotations
 
-import io
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -18,74 +17,13 @@ import soundfile
 import soxr
 from numpy.typing import NDArray
 
-from ottava.corpora.rendered.performance import DRUMS, Performance
-from ottava.errors import InputError, MissingError
+from ottava.corpora.rendered.performance import Performance
+from ottava.errors import InputError
 
-__all__ = ["ModelledString", "SampledInstrument", "SoundFont", "to_midi"]
+__all__ = ["ModelledString", "SampledInstrument"]
 
-_TICKS = 480
 _NOTE = re.compile(r"^([A-G])(#|s|b)?(-?\d)(?:v(\d+))?$")
 _STEPS = {"C": 0, "D": 2, "E": 4, "F": 5, "G": 7, "A": 9, "B": 11}
-
-
-def to_midi(parts: Sequence[Performance], *, volumes: Sequence[int] | None = None) -> bytes:
-    """Write performances as a MIDI file at 120 beats a minute, one track and one channel each."""
-    import symusic
-
-    score = symusic.Score(_TICKS)
-    score.tempos.append(symusic.Tempo(0, 120.0))
-    for i, part in enumerate(parts):
-        drums = part.program < 0
-        program = DRUMS - part.program if drums else part.program
-        track = symusic.Track(name=str(i), program=program, is_drum=drums)
-        start = np.rint(part.start_s * 2 * _TICKS).astype(np.int32)
-        end = np.maximum(np.rint(part.end_s * 2 * _TICKS).astype(np.int32), start + 1)
-        track.notes = symusic.Note.from_numpy(
-            start, end - start, part.pitch_midi.astype(np.int8), part.velocity.astype(np.int8)
-        )
-        if volumes is not None:
-            track.controls.append(symusic.ControlChange(0, 7, int(volumes[i])))
-        score.tracks.append(track)
-    midi: bytes = score.dumps_midi()
-    return midi
-
-
-@dataclass(frozen=True)
-class SoundFont:
-    """A SoundFont file, played by midirenderer.
-
-    Parameters
-    ----------
-    path : pathlib.Path
-        An ``.sf2`` file.
-    """
-
-    path: Path
-
-    def play(
-        self, parts: Sequence[Performance], *, rate_hz: float, volumes: Sequence[int] | None = None
-    ) -> NDArray[np.float32]:
-        """Render performances together; the sound is mono at ``rate_hz``."""
-        try:
-            import midirenderer
-        except ImportError as error:
-            raise MissingError(
-                "rendering with a SoundFont needs midirenderer", expected='pip install "ottava[train]"'
-            ) from error
-        wave = midirenderer.render_wave_from(self._bytes(), to_midi(parts, volumes=volumes))
-        sound, rendered_hz = soundfile.read(io.BytesIO(wave), dtype="float32", always_2d=True)
-        return np.asarray(soxr.resample(sound.mean(1), rendered_hz, rate_hz, quality="MQ"), np.float32)
-
-    def _bytes(self) -> bytes:
-        if self.path not in _FONTS:
-            try:
-                _FONTS[self.path] = self.path.read_bytes()
-            except OSError as error:
-                raise InputError("this SoundFont cannot be read", path=self.path) from error
-        return _FONTS[self.path]
-
-
-_FONTS: dict[Path, bytes] = {}  # a process renders thousands of pieces with the same few files
 
 
 def _pitch_of(stem: str) -> tuple[int, int] | None:
@@ -196,9 +134,12 @@ class ModelledString:
         Draws the instrument.
     rate_hz : int
         Sampling rate.
+    family : str
+        ``"keys"``, or ``"plucked"`` or ``"bass"``, whose notes have one string each, a softer stroke and a shorter
+        life.
     """
 
-    def __init__(self, rng: np.random.Generator, rate_hz: int = 16000) -> None:
+    def __init__(self, rng: np.random.Generator, rate_hz: int = 16000, *, family: str = "keys") -> None:
         self.rate_hz = rate_hz
         self._seed = int(rng.integers(2**63))
         self.inharmonicity = 10 ** rng.uniform(-4.3, -3.3)  # at middle C
@@ -212,6 +153,14 @@ class ModelledString:
         self.knock = 10 ** rng.uniform(-2.3, -0.8)
         self.stretch_cents = rng.uniform(0.0, 25.0)  # at the ends of the keyboard
         self.formant_db = rng.normal(0, rng.uniform(0, 6), 40)  # the body, on a log-frequency grid
+        self.longest_s = 7.0
+        self.strings = 2
+        if family != "keys":
+            self.strings, self.longest_s = 1, 3.0
+            self.knock *= 0.3
+            self.half_life_s *= 0.5
+            self.inharmonicity *= 0.5
+            self.slope_db += 3.0 if family == "bass" else 0.0
         self._cache: dict[tuple[int, bool], NDArray[np.float32]] = {}
 
     def play(self, part: Performance, rng: np.random.Generator) -> NDArray[np.float32]:
@@ -256,10 +205,10 @@ class ModelledString:
         audible = level > 1e-3 * level.max()
         n, f_hz, level = n[audible], f_hz[audible], level[audible]
         half_life_s = self.half_life_s * 2 ** (-(pitch - 60) / 14) * (f_hz / f0_hz) ** -self.damping
-        length = int(min(max(half_life_s.max() * 9, 0.3), 7.0) * self.rate_hz)
+        length = int(min(max(half_life_s.max() * 9, 0.3), self.longest_s) * self.rate_hz)
         t = np.arange(length, dtype=np.float32) / np.float32(self.rate_hz)
         tone = np.zeros(length, np.float32)
-        strings = 1 if pitch < 40 else 2
+        strings = 1 if pitch < 40 else self.strings
         for level_n, hz, life in zip(level, f_hz, half_life_s, strict=True):
             slow = np.exp2(-t / np.float32(life))
             envelope = (1 - self.fast_share) * slow + self.fast_share * slow**4

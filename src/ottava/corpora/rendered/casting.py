@@ -1,0 +1,214 @@
+"""Rendering a cast: which instrument of which source plays each part, what it sounds like, how loud it is."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ottava.corpora.rendered.arrangement import PROGRAMS
+from ottava.corpora.rendered.drumkits import DrumKit
+from ottava.corpora.rendered.fonts import MidiInstruments, SoundFont
+from ottava.corpora.rendered.patches import PatchSet
+from ottava.corpora.rendered.performance import DRUMS, Performance
+from ottava.corpora.rendered.synthesis import ModelledString
+from ottava.corpora.rendered.timbre import active_rms, vary
+from ottava.corpora.rendered.tones import ModelledTone
+from ottava.errors import InputError
+
+__all__ = ["open_drums", "open_instruments", "render_cast"]
+
+_STRINGS, _STRING_SHARE = ("plucked", "bass", "keys"), 0.08
+_TONES, _TONE_SHARE = ("bowed", "winds", "voice"), 0.10
+_VARIED = 0.6  # share of parts whose formants are moved, and of those whose timbre is changed
+_SPREAD_DB = 14.0  # between the loudest pitched part and the softest
+
+
+def open_instruments(path: Path) -> MidiInstruments:
+    """Return the instruments of a file: patches of a TiMidity configuration (``.cfg``), or a SoundFont."""
+    return PatchSet(path) if path.suffix.lower() == ".cfg" else SoundFont(path)
+
+
+def open_drums(path: Path) -> MidiInstruments | DrumKit:
+    """Return the drums of a folder (a kit of Hydrogen) or of a file, see :func:`open_instruments`."""
+    return DrumKit(path) if path.is_dir() else open_instruments(path)
+
+
+@dataclass
+class _Stem:
+    """One part, who plays it, and its sound once there is one."""
+
+    family: str
+    part: Performance
+    source: MidiInstruments | DrumKit | ModelledString | ModelledTone
+    name: str
+    steps: int = 0  # written lower by so many semitones, and played faster by as much
+    sound: NDArray[np.float32] = field(default_factory=lambda: np.zeros(0, np.float32))
+
+    @property
+    def stretch(self) -> float:
+        return float(2 ** (self.steps / 12))
+
+    def written(self) -> Performance:
+        """Return what a source that reads MIDI has to play so that, played faster, it is the part."""
+        lower = self.steps if self.family != "drums" else 0
+        return replace(
+            self.part,
+            start_s=self.part.start_s * self.stretch,
+            end_s=self.part.end_s * self.stretch,
+            pitch_midi=self.part.pitch_midi - lower,
+        )
+
+
+def render_cast(
+    planned: Sequence[tuple[str, Performance]],
+    rng: np.random.Generator,
+    *,
+    fonts: Sequence[Path],
+    drum_fonts: Sequence[Path],
+    length_s: float,
+    tune: float,
+    rate_hz: int,
+) -> tuple[list[tuple[str, Performance]], NDArray[np.float32], list[str]]:
+    """Render and mix an ensemble.
+
+    Each pitched part is played from a SoundFont or patches, drawn for each or for all, or now and then by a model.
+    Truth and sound agree: a part whose instrument a source lacks gets another of the same family, and notes that
+    nothing can play are left out of both.
+
+    Parameters
+    ----------
+    planned : sequence of (str, Performance)
+        Family (or ``"drums"``) and what it plays.
+    rng : numpy.random.Generator
+        Source of all randomness.
+    fonts, drum_fonts : sequence of pathlib.Path
+        See :func:`open_instruments`, :func:`open_drums`; drums are played from either.
+    length_s : float
+        Length of the mix before tuning.
+    tune : float
+        Factor on all pitches, and on the speed.
+    rate_hz : int
+        Sampling rate.
+
+    Returns
+    -------
+    cast : list of (str, Performance)
+        What is heard, in times before tuning.
+    mix : ndarray of float32, shape (n,)
+        Mono sound.
+    sources : list of str
+        Where each part comes from.
+    """
+    shared = fonts[int(rng.integers(len(fonts)))] if rng.random() < 0.4 else None
+    stems: list[_Stem] = []
+    for family, part in planned:
+        stem = (
+            _cast_drums(part, rng, (*fonts, *drum_fonts))
+            if family == "drums"
+            else _cast_part(family, part, rng, fonts, shared, rate_hz)
+        )
+        if stem is not None:
+            stems.append(stem)
+    _perform(stems, rng, tune=tune, rate_hz=rate_hz)
+    mix = _balance(stems, rng, n=int(length_s * rate_hz) + 1, rate_hz=rate_hz)
+    return [(s.family, s.part) for s in stems], mix, [s.name for s in stems]
+
+
+def _cast_part(
+    family: str,
+    part: Performance,
+    rng: np.random.Generator,
+    fonts: Sequence[Path],
+    shared: Path | None,
+    rate_hz: int,
+) -> _Stem | None:
+    chance = rng.random()
+    if family in _STRINGS and chance < _STRING_SHARE:
+        return _Stem(family, part, ModelledString(rng, rate_hz, family=family), "modelled string")
+    if family in _TONES and chance < _TONE_SHARE:
+        return _Stem(family, part, ModelledTone(family, rng, rate_hz), "modelled tone")
+    order = [fonts[i] for i in rng.permutation(len(fonts))]
+    for path in [shared, *order] if shared else order:
+        font = open_instruments(path)
+        programs = [part.program, *rng.permutation(PROGRAMS[family]).tolist()]
+        program = max(programs, key=lambda p: np.isin(part.pitch_midi, list(font.keys(p))).sum())
+        keys = font.keys(program)
+        heard = _only(replace(part, program=program), keys)
+        if len(heard):
+            stem = _Stem(family, heard, font, f"{path.stem}:{program}")
+            if rng.random() < _VARIED:
+                steps = int(rng.integers(-5, 6))
+                if keys.issuperset((heard.pitch_midi - steps).tolist()):
+                    stem.steps = steps
+            return stem
+    return None
+
+
+def _cast_drums(part: Performance, rng: np.random.Generator, choices: Sequence[Path]) -> _Stem | None:
+    for i in rng.permutation(len(choices)):
+        source = open_drums(choices[i])
+        if isinstance(source, DrumKit):
+            heard, name = _only(part, source.keys()), source.folder.name
+        else:
+            program = part.program if source.keys(part.program) else DRUMS
+            heard, name = _only(replace(part, program=program), source.keys(program)), choices[i].stem
+        if len(heard):
+            varied = rng.random() < _VARIED and not isinstance(source, DrumKit)
+            return _Stem("drums", heard, source, name, int(rng.integers(-3, 4)) if varied else 0)
+    return None
+
+
+def _only(part: Performance, keys: frozenset[int]) -> Performance:
+    there = np.isin(part.pitch_midi, list(keys))
+    return replace(
+        part,
+        start_s=part.start_s[there],
+        end_s=part.end_s[there],
+        pitch_midi=part.pitch_midi[there],
+        velocity=part.velocity[there],
+    )
+
+
+def _perform(stems: list[_Stem], rng: np.random.Generator, *, tune: float, rate_hz: int) -> None:
+    """Fill in the sound of every stem: all that one font plays in one run of its synthesiser."""
+    import soxr
+
+    by_font: dict[MidiInstruments, list[_Stem]] = {}
+    for stem in stems:
+        if isinstance(stem.source, MidiInstruments):
+            by_font.setdefault(stem.source, []).append(stem)
+        elif isinstance(stem.source, DrumKit):
+            stem.sound = stem.source.play(stem.part, rng, rate_hz=rate_hz / tune)
+        else:
+            sound = soxr.resample(stem.source.play(stem.part, rng), rate_hz * tune, rate_hz, quality="MQ")
+            stem.sound = np.asarray(sound, np.float32)
+    for font, mine in by_font.items():
+        sounds = font.play_apart([s.written() for s in mine], [rate_hz / (tune * s.stretch) for s in mine])
+        for stem, sound in zip(mine, sounds, strict=True):
+            stem.sound = sound
+
+
+def _balance(stems: list[_Stem], rng: np.random.Generator, *, n: int, rate_hz: int) -> NDArray[np.float32]:
+    """Vary timbres and mix: pitched parts within 14 dB of each other while they play, drums about as loud as all."""
+    pitched, drums = np.zeros(n, np.float32), np.zeros(n, np.float32)
+    for stem in stems:
+        sound = stem.sound[:n]
+        if rng.random() < _VARIED:
+            sound = vary(sound, stem.part.program if stem.family != "drums" else DRUMS, rng, rate_hz=rate_hz)
+        level = active_rms(sound, rate_hz=rate_hz)
+        if level < 1e-7:
+            raise InputError(f"nothing is heard of the {stem.family} part", found=stem.name)
+        if stem.family == "drums":
+            drums[: len(sound)] += sound
+        else:
+            gain_db = float(np.clip(rng.normal(0, 4), -_SPREAD_DB / 2, _SPREAD_DB / 2))
+            pitched[: len(sound)] += sound * np.float32(10 ** (gain_db / 20) / level)
+    loud = float(np.sqrt(np.mean(np.square(drums))))
+    if loud > 0:
+        beside = float(np.sqrt(np.mean(np.square(pitched)))) or 1.0
+        pitched += drums * np.float32(beside / loud * 10 ** (np.clip(rng.normal(-2, 4), -10, 7) / 20))
+    return pitched
