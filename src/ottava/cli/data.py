@@ -81,9 +81,10 @@ def make(
     scores : path
         Folder of OpenScore Lieder, POP909 or Groove MIDI; may be given several times. Without it pieces are made up.
     soundfont : path
-        SoundFont for everything; may be given several times. Without it only pianos are made, from string models.
+        SoundFont (.sf2), or TiMidity configuration of GUS patches (.cfg), for everything; may be given several times.
+        Without it only pianos are made, from string models.
     drum_soundfont : path
-        Further SoundFont with drum kits only; may be given several times.
+        Further SoundFont with drum kits only, or folder of a Hydrogen drum kit; may be given several times.
     piano_samples : path
         Folders of one sampled piano, with commas; may be given several times.
     split : str

@@ -1,7 +1,8 @@
 """The rendered corpus: scores played by made-up musicians on many instruments in made-up rooms.
 
 MIDI or MusicXML → humanised performance (tempo, timing, velocity, articulation, pedal) → random orchestration →
-SoundFonts, samples or random string models → room, equaliser, noise, gain, codec → features and notes.
+SoundFonts, patches, samples or random models, timbres varied part by part → room, equaliser, noise, gain, codec →
+features and notes.
 
 A corpus is a folder of shards, one compressed ``.npz`` an item:
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
+import soxr
 from numpy.typing import NDArray
 
 from ottava.corpora.rendered.arrangement import PROGRAMS
@@ -17,7 +18,6 @@ from ottava.corpora.rendered.performance import DRUMS, Performance
 from ottava.corpora.rendered.synthesis import ModelledString
 from ottava.corpora.rendered.timbre import active_rms, vary
 from ottava.corpora.rendered.tones import ModelledTone
-from ottava.errors import InputError
 
 __all__ = ["open_drums", "open_instruments", "render_cast"]
 
@@ -25,6 +25,7 @@ _STRINGS, _STRING_SHARE = ("plucked", "bass", "keys"), 0.08
 _TONES, _TONE_SHARE = ("bowed", "winds", "voice"), 0.10
 _VARIED = 0.6  # share of parts whose formants are moved, and of those whose timbre is changed
 _SPREAD_DB = 14.0  # between the loudest pitched part and the softest
+_SILENT = 1e-6  # of a full scale of 1: the part is not there, in sound or in truth
 
 
 def open_instruments(path: Path) -> MidiInstruments:
@@ -76,8 +77,8 @@ def render_cast(
     """Render and mix an ensemble.
 
     Each pitched part is played from a SoundFont or patches, drawn for each or for all, or now and then by a model.
-    Truth and sound agree: a part whose instrument a source lacks gets another of the same family, and notes that
-    nothing can play are left out of both.
+    Truth and sound agree: a part whose instrument a source lacks gets another of the same family, and what cannot be
+    played is left out of both.
 
     Parameters
     ----------
@@ -114,6 +115,7 @@ def render_cast(
         if stem is not None:
             stems.append(stem)
     _perform(stems, rng, tune=tune, rate_hz=rate_hz)
+    stems = [s for s in stems if active_rms(s.sound, rate_hz=rate_hz) > _SILENT]
     mix = _balance(stems, rng, n=int(length_s * rate_hz) + 1, rate_hz=rate_hz)
     return [(s.family, s.part) for s in stems], mix, [s.name for s in stems]
 
@@ -175,8 +177,6 @@ def _only(part: Performance, keys: frozenset[int]) -> Performance:
 
 def _perform(stems: list[_Stem], rng: np.random.Generator, *, tune: float, rate_hz: int) -> None:
     """Fill in the sound of every stem: all that one font plays in one run of its synthesiser."""
-    import soxr
-
     by_font: dict[MidiInstruments, list[_Stem]] = {}
     for stem in stems:
         if isinstance(stem.source, MidiInstruments):
@@ -199,14 +199,11 @@ def _balance(stems: list[_Stem], rng: np.random.Generator, *, n: int, rate_hz: i
         sound = stem.sound[:n]
         if rng.random() < _VARIED:
             sound = vary(sound, stem.part.program if stem.family != "drums" else DRUMS, rng, rate_hz=rate_hz)
-        level = active_rms(sound, rate_hz=rate_hz)
-        if level < 1e-7:
-            raise InputError(f"nothing is heard of the {stem.family} part", found=stem.name)
         if stem.family == "drums":
             drums[: len(sound)] += sound
         else:
             gain_db = float(np.clip(rng.normal(0, 4), -_SPREAD_DB / 2, _SPREAD_DB / 2))
-            pitched[: len(sound)] += sound * np.float32(10 ** (gain_db / 20) / level)
+            pitched[: len(sound)] += sound * np.float32(10 ** (gain_db / 20) / active_rms(sound, rate_hz=rate_hz))
     loud = float(np.sqrt(np.mean(np.square(drums))))
     if loud > 0:
         beside = float(np.sqrt(np.mean(np.square(pitched)))) or 1.0

@@ -124,7 +124,8 @@ class DrumKit:
                 tone = tone[: held + 200].copy()
                 tone[held:] *= np.linspace(1, 0, len(tone[held:]), dtype=np.float32)
             first = int(start_s * rate_hz)
-            sound[first : first + len(tone)] += np.float32(gain * 10 ** (spread_db * (force - 1) / 20)) * tone
+            room = sound[first : first + len(tone)]
+            room += np.float32(gain * 10 ** (spread_db * (force - 1) / 20)) * tone[: len(room)]
         return sound
 
 

@@ -49,9 +49,11 @@ class Recipe:
         Folders of scores and grooves, see :func:`ottava.corpora.rendered.pieces.find_sources`. Without any, all
         pieces are made up.
     soundfonts : tuple of pathlib.Path
-        General MIDI SoundFonts for everything; without any, only ``"piano"`` can be made, by string models.
+        Instruments for everything: General MIDI SoundFonts (``.sf2``), and configurations of TiMidity (``.cfg``) that
+        list GUS patches. One named twice is drawn twice as often. Without any, only ``"piano"`` can be made, by
+        string models.
     drum_soundfonts : tuple of pathlib.Path
-        Further SoundFonts, with drum kits only.
+        Further sources of drums only: SoundFonts with drum kits, and folders of Hydrogen's kits.
     piano_samples : tuple of tuple of pathlib.Path
         Sampled pianos, each a group of folders.
     split : str

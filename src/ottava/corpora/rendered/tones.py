@@ -11,7 +11,13 @@ __all__ = ["ModelledTone"]
 
 _TABLE = 2048
 _DRAWN = {  # lowest and highest of what is drawn for each family
-    "bowed": {"slope_db": (3, 8), "rise_s": (0.02, 0.1), "cents": (4, 35), "wait_s": (0.1, 0.4), "hiss_db": (-46, -28)},
+    "bowed": {
+        "slope_db": (3, 8),
+        "rise_s": (0.015, 0.08),
+        "cents": (4, 35),
+        "wait_s": (0.1, 0.4),
+        "hiss_db": (-46, -28),
+    },
     "winds": {
         "slope_db": (5, 13),
         "rise_s": (0.01, 0.05),
@@ -21,7 +27,7 @@ _DRAWN = {  # lowest and highest of what is drawn for each family
     },
     "voice": {
         "slope_db": (7, 12),
-        "rise_s": (0.04, 0.13),
+        "rise_s": (0.03, 0.09),
         "cents": (20, 80),
         "wait_s": (0, 0.35),
         "hiss_db": (-46, -28),
@@ -122,7 +128,7 @@ class ModelledTone:
             if from_steps:
                 cents = cents + 100 * from_steps * np.exp(-t / (self.glide_s / 2))
             hz = 440 * 2 ** ((pitch - 69) / 12) * np.exp2(cents / 1200)
-            place = np.cumsum(hz * (_TABLE / self.rate_hz)) + rng.uniform(0, _TABLE)
+            place = np.cumsum(hz * (_TABLE / self.rate_hz)) + rng.uniform(0, _TABLE / 5)  # players begin together
             index = place.astype(np.int64) & (_TABLE - 1)
             wave = first[index] + share * (last[index] - first[index]) if first is not last else first[index]
             tone += wave * (1 + np.float32(self.tremolo) * swing.astype(np.float32))

@@ -1,0 +1,309 @@
+"""Sources of sound for the rendered corpus: do they play what is written, and nothing in truth that is not heard?"""
+
+import shutil
+import struct
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from ottava.corpora.rendered import casting, timbre
+from ottava.corpora.rendered.casting import open_drums, open_instruments, render_cast
+from ottava.corpora.rendered.drumkits import DrumKit, key_of_name, near_key
+from ottava.corpora.rendered.fonts import MidiInstruments, SoundFont
+from ottava.corpora.rendered.patches import PatchSet
+from ottava.corpora.rendered.performance import DRUMS, Performance
+from ottava.corpora.rendered.presets import read_presets
+from ottava.corpora.rendered.tones import ModelledTone
+from ottava.errors import InputError, MissingError
+from ottava.io.general_midi import drum_class_of_key, family_of_program
+
+RATE = 16000
+
+
+def played(pitches, *, step_s=0.8, length_s=0.5, velocity=90, program=0, begin_s=0.4):
+    n = len(pitches)
+    start = begin_s + step_s * np.arange(n)
+    return Performance(start, start + length_s, np.array(pitches), np.full(n, velocity), program)
+
+
+def onset_s(sound, near_s):
+    """Return when the power first reaches a tenth of what it becomes."""
+    first = int((near_s - 0.1) * RATE)
+    power = np.convolve(np.square(sound[first : first + RATE // 3]), np.ones(40) / 40, "same")
+    return (first + np.argmax(power > 0.1 * power.max())) / RATE
+
+
+def hz_at(sound, time_s, length_s=0.3):
+    """Return the strongest frequency in a span of time."""
+    cut = sound[int(time_s * RATE) : int((time_s + length_s) * RATE)]
+    spectrum = np.abs(np.fft.rfft(cut * np.hanning(len(cut)), 1 << 16))
+    return np.argmax(spectrum) * RATE / (1 << 16)
+
+
+class Sines(MidiInstruments):
+    """Sines of one level, for few programs, few keys and a kit with one drum: what a poor SoundFont has."""
+
+    def __init__(self, programs=(42, 71), keys=range(50, 80)):
+        self.programs, self.there = programs, frozenset(keys)
+
+    def keys(self, program):
+        return self.there if program in self.programs else frozenset({36}) if program == DRUMS else frozenset()
+
+    def _render(self, midi):
+        import symusic
+
+        score = symusic.Score.from_midi(midi).to("second")
+        sound = np.zeros((int((score.end() + 4) * 32000), 2), np.float32)
+        for track in score.tracks:
+            assert track.is_drum or track.program in self.programs
+            for note in track.notes:
+                assert note.pitch in self.keys(DRUMS if track.is_drum else track.program)
+                first, n = round(note.start * 32000), round((note.end - note.start) * 32000)
+                wave = np.sin(2 * np.pi * 440 * 2 ** ((note.pitch - 69) / 12) * np.arange(n) / 32000)
+                sound[first : first + n] += (0.01 * wave)[:, None]
+        return sound, 32000
+
+
+def soundfont(keys):
+    """Return a SoundFont without samples: program 3 with a default range, a range of its own, and an instrument's."""
+    low, high = keys
+    tables = {
+        b"phdr": b"".join(
+            struct.pack("<20sHHHIII", name, program, bank, bag, 0, 0, 0)
+            for name, program, bank, bag in ((b"three", 3, 0, 0), (b"kit", 0, 128, 3), (b"EOP", 0, 0, 4))
+        ),
+        b"pbag": struct.pack("<10H", 0, 0, 1, 0, 3, 0, 4, 0, 5, 0),
+        b"pgen": struct.pack("<HH", 43, 256 * high + low)  # the preset's default range
+        + struct.pack("<HHHH", 43, 256 * 70 + 60, 41, 0)  # from 60 to 70, the first instrument
+        + struct.pack("<HHHH", 41, 1, 41, 0),  # the second in the default range; the kit: the first
+        b"inst": b"".join(struct.pack("<20sH", b"i", bag) for bag in (0, 1, 2)),
+        b"ibag": struct.pack("<6H", 0, 0, 2, 0, 3, 0),
+        b"igen": struct.pack("<HHHHHH", 43, 256 * 65 + 20, 53, 0, 53, 1),
+    }
+    body = b"".join(name + struct.pack("<I", len(table)) + table for name, table in tables.items())
+    pdta = b"LIST" + struct.pack("<I", len(body) + 4) + b"pdta" + body
+    return b"RIFF" + struct.pack("<I", len(pdta) + 4) + b"sfbk" + pdta
+
+
+def test_the_keys_of_a_soundfont_are_those_in_its_ranges(tmp_path):
+    presets = read_presets(soundfont((80, 90)))
+    assert presets == {(0, 3): frozenset([*range(60, 66), *range(80, 91)]), (128, 0): frozenset(range(20, 66))}
+    (tmp_path / "a.sf2").write_bytes(soundfont((80, 90)))
+    font = open_instruments(tmp_path / "a.sf2")
+    assert font.keys(3) == presets[0, 3]
+    assert font.keys(4) == frozenset()
+    assert font.keys(DRUMS - 8) == presets[128, 0]  # the standard kit stands in
+
+
+def test_what_is_no_soundfont_is_named(tmp_path):
+    (tmp_path / "a.sf2").write_bytes(b"RIFF\x04\x00\x00\x00WAVE")
+    with pytest.raises(InputError, match=r"a\.sf2: this is not a SoundFont"):
+        SoundFont(tmp_path / "a.sf2").keys(0)
+
+
+@pytest.fixture
+def patches(tmp_path):
+    """Patches are files of the Gravis Ultrasound; this one is a decaying sine of 440 Hz."""
+    t = np.arange(22050) / 22050
+    data = (20000 * np.sin(2 * np.pi * 440 * t) * np.exp(-4 * t)).astype("<i2").tobytes()
+    sample = struct.pack("<7sBIIIHIIIHB", b"a", 0, len(data), 0, len(data), 22050, 20000, 12000000, 440000, 0, 7)
+    sample += bytes([63] * 6 + [246] * 6 + [0] * 6 + [1]) + struct.pack("<hH", 60, 1024) + bytes(36)
+    header = b"GF1PATCH110\0ID#000002\0" + bytes(60) + struct.pack("<BBBHHI", 1, 14, 0, 1, 127, len(data)) + bytes(36)
+    header += struct.pack("<H16sIB", 0, b"a", 0, 1) + bytes(40)
+    header += struct.pack("<BBIB", 0, 0, len(data) + 96, 1) + bytes(40)
+    (tmp_path / "a.pat").write_bytes(header + sample + data)
+    path = tmp_path / "few.cfg"
+    path.write_text(
+        f"dir {tmp_path}\ndrumset 0\n36 a.pat\n42\ta.pat\nbank 0\n  # 7 a.pat\n 24 a.pat amp=100\n5 a.pat\n"
+    )
+    return path
+
+
+def test_a_configuration_tells_its_programs_and_its_drums(patches):
+    instruments = open_instruments(patches)
+    assert [p for p in range(128) if instruments.keys(p)] == [5, 24]
+    assert instruments.keys(DRUMS) == {36, 42}
+    assert not instruments.keys(DRUMS - 8)
+
+
+@pytest.mark.skipif(not shutil.which("timidity"), reason="the program timidity is not installed")
+def test_patches_are_played_when_it_is_written_even_after_silence(patches):
+    part = played([69, 69, 81], begin_s=2.0, program=24)
+    low = played([57, 57], begin_s=1.0, program=5)
+    for sound in (
+        PatchSet(patches).play([part], rate_hz=RATE),
+        *PatchSet(patches).play_apart([low, part], [RATE] * 2)[1:],
+    ):
+        for start in part.start_s:
+            assert onset_s(sound, start) == pytest.approx(start, abs=0.006)
+        assert hz_at(sound, 2.05) == pytest.approx(440, rel=0.01)
+        assert hz_at(sound, 3.65) == pytest.approx(880, rel=0.01)
+
+
+@pytest.mark.skipif(not shutil.which("timidity"), reason="the program timidity is not installed")
+def test_a_configuration_that_timidity_refuses_is_named(patches):
+    patches.write_text(patches.read_text() + "rubbish\n")
+    with pytest.raises(InputError, match=r"few\.cfg: timidity does not play.*found .*line 9"):
+        PatchSet(patches).play([played([69], program=24)], rate_hz=RATE)
+
+
+def test_patches_without_timidity_or_without_patches(patches, monkeypatch):
+    monkeypatch.setenv("PATH", "")
+    with pytest.raises(MissingError, match="timidity"):
+        PatchSet(patches).play([played([69], program=24)], rate_hz=RATE)
+    other = patches.with_name("empty.cfg")
+    other.write_text("# nothing\n")
+    with pytest.raises(InputError, match=r"empty\.cfg: .*has no patches"):
+        PatchSet(other).keys(0)
+
+
+@pytest.fixture
+def kit(tmp_path):
+    """A kit of Hydrogen: sines of different frequencies, 30 ms late in their files; the snare in two layers."""
+    drums = {"Deep Kick": ["kick 80"], "Snare Jazz": ["soft 300", "hard 450"], "Snare Roll": ["roll 3000"]}
+    drums |= {"Closed HH": ["closed 5000"], "Open HH": ["open 6000"], "Tom Low": ["tom 120"], "Cowbell": ["bell 800"]}
+    t = np.arange(22050) / 44100
+    instruments = ""
+    for name, layers in drums.items():
+        listed = ""
+        for i, layer in enumerate(layers):
+            tone = np.sin(2 * np.pi * float(layer.split()[1]) * t) * np.exp(-9 * t) / 2
+            soundfile.write(tmp_path / f"{layer}.wav", np.concatenate([np.zeros(1323), tone]), 44100)
+            listed += f"<layer><filename>{layer}.wav</filename><max>{(i + 1) / len(layers)}</max></layer>"
+        instruments += f"<instrument><name>{name}</name><volume>1</volume>{listed}</instrument>"
+    text = f'<drumkit_info xmlns="http://www.hydrogen-music.org/drumkit"><i>{instruments}</i></drumkit_info>'
+    (tmp_path / "drumkit.xml").write_text(text)
+    return tmp_path
+
+
+def test_a_drum_kit_plays_each_class_in_time(kit):
+    part = Performance(
+        np.arange(1, 6) * 0.7, np.arange(1, 6) * 0.7 + 0.1, np.array([36, 38, 44, 46, 48]), np.full(5, 100)
+    )
+    for seed in range(8):
+        sound = open_drums(kit).play(part, np.random.default_rng(seed), rate_hz=RATE)
+        for start, hz in zip(part.start_s, (80, 450, 5000, 6000, 120), strict=True):
+            assert onset_s(sound, start) == pytest.approx(start, abs=0.006)
+            assert abs(12 * np.log2(hz_at(sound, start, 0.2) / hz)) < 3.3  # tuned by three semitones at most
+
+
+def test_soft_strokes_take_soft_layers(kit):
+    part = Performance(np.array([0.5, 1.5]), np.array([0.6, 1.6]), np.array([38, 38]), np.array([40, 110]))
+    sound = DrumKit(kit).play(part, np.random.default_rng(1), rate_hz=RATE)
+    assert hz_at(sound, 1.5) / hz_at(sound, 0.5) == pytest.approx(1.5, rel=0.02)
+    assert np.abs(sound[RATE : 2 * RATE]).max() > 1.5 * np.abs(sound[:RATE]).max()
+
+
+def test_a_kit_has_the_keys_of_its_classes_and_no_others(kit):
+    there = DrumKit(kit).keys()
+    assert {drum_class_of_key(key) for key in there} == {"kick", "snare", "hi-hat", "toms"}
+    assert near_key(57, frozenset({51, 49, 36})) == 49
+    assert near_key(57, frozenset({36, 38})) is None
+    assert near_key(54, frozenset({36, 38})) is None  # a tambourine is of no class
+
+
+def test_names_of_drums():
+    names = {'Kick (Tama 22")': 36, "BassDrum": 36, "Snare 2 Rimshot": 40, "Rim Click": 37, "Hi Hat Opened": 46}
+    names |= {'Hi-Hat Pedal (14")': 44, "VariBreaks Hat 1 Cl": 42, "Floor Tom": 41, 'Tom Mid (13")': 47, "Tom Hi": 50}
+    names |= {"Crash/Ride Bow": 49, "ride-cup": 53, "Splash": 55, "Tambourine": None, "Custom": None, "Click": None}
+    assert {name: key_of_name(name) for name in names} == names
+
+
+def test_a_kit_without_a_hi_hat_is_refused(kit):
+    path = kit / "drumkit.xml"
+    path.write_text(path.read_text().replace("HH", "bongo"))
+    with pytest.raises(InputError, match=r"drumkit\.xml: this drum kit lacks drums; found no hi-hat"):
+        DrumKit(kit).keys()
+
+
+@pytest.mark.parametrize("family", ["bowed", "winds", "voice"])
+def test_a_modelled_tone_plays_what_is_written_when_it_is_written(family):
+    part = played([52, 57, 64, 69, 76], step_s=0.9, length_s=0.6)
+    for seed in range(3):
+        rng = np.random.default_rng(seed)
+        sound = ModelledTone(family, rng).play(part, rng)
+        for start, pitch in zip(part.start_s, part.pitch_midi, strict=True):
+            assert onset_s(sound, start) == pytest.approx(start, abs=0.04)
+            partial = hz_at(sound, start + 0.1, 0.4) / (440 * 2 ** ((pitch - 69) / 12))
+            assert partial == pytest.approx(round(partial), rel=0.04)  # the strongest is some harmonic
+            assert round(partial) >= 1
+        gap = sound[int(1.15 * RATE) : int(1.25 * RATE)]
+        assert np.sqrt(np.mean(gap**2)) < 0.05 * np.sqrt(np.mean(sound[int(0.6 * RATE) : int(0.9 * RATE)] ** 2))
+
+
+def test_timbre_changes_but_not_the_time():
+    click = np.zeros(2 * RATE, np.float32)
+    click[RATE : RATE + 200] = np.hanning(200)
+    for seed in range(6):
+        for change in (timbre.colour, timbre.sway, timbre.double, timbre.saturate):
+            changed = change(click, np.random.default_rng(seed), rate_hz=RATE)
+            assert len(changed) == len(click)
+            assert onset_s(changed, 1.0) == pytest.approx(onset_s(click, 1.0), abs=0.003)
+            assert not np.array_equal(changed, click)
+
+
+def test_colour_stays_within_8_db():
+    noise = np.random.default_rng(0).normal(0, 1, 1 << 15).astype(np.float32)
+    for seed in range(6):
+        changed = timbre.colour(noise, np.random.default_rng(seed), rate_hz=RATE)
+        ratio_db = 20 * np.log10(np.abs(np.fft.rfft(changed)) / np.abs(np.fft.rfft(noise)))
+        assert np.abs(ratio_db).max() < 8.1
+        assert np.ptp(ratio_db) > 1
+
+
+def cast(planned, monkeypatch, seed, **sines):
+    monkeypatch.setattr(casting, "open_instruments", lambda path: Sines(**sines))
+    monkeypatch.setattr(casting, "_STRING_SHARE", 0)
+    monkeypatch.setattr(casting, "_TONE_SHARE", 0)
+    rng = np.random.default_rng(seed)
+    return render_cast(planned, rng, fonts=[Path("a")], drum_fonts=[], length_s=6, tune=1.0, rate_hz=RATE)
+
+
+def test_truth_has_what_the_source_has(monkeypatch):
+    pytest.importorskip("symusic")
+    planned = [("bowed", played([60, 72, 90, 64], program=48)), ("voice", played([60, 62], program=52))]
+    planned.append(("drums", played([36, 38, 36], program=DRUMS - 8)))
+    (bowed, drums), mix, sources = cast(planned, monkeypatch, 0)
+    assert bowed[1].program == 42  # the string ensemble is not there, the cello is
+    assert family_of_program(bowed[1].program) == "bowed"
+    assert bowed[1].pitch_midi.tolist() == [60, 72, 64]
+    assert drums[0] == "drums"
+    assert drums[1].pitch_midi.tolist() == [36, 36]
+    assert sources == ["a:42", "a"]
+    assert mix.dtype == np.float32
+    assert np.isfinite(mix).all()
+
+
+def test_moved_formants_leave_pitch_and_time(monkeypatch):
+    pytest.importorskip("symusic")
+    part = played([64, 66, 69, 71], program=42, step_s=1.0)
+    monkeypatch.setattr(casting, "_VARIED", 1.0)
+    monkeypatch.setattr(casting, "vary", lambda sound, *_, **__: sound)
+    rendered = []
+    monkeypatch.setattr(
+        Sines, "_render", lambda self, midi, inner=Sines._render: rendered.append(midi) or inner(self, midi)
+    )
+    for seed in range(4):
+        _, mix, _ = cast([("bowed", part)], monkeypatch, seed)
+        for start, pitch in zip(part.start_s, part.pitch_midi, strict=True):
+            assert onset_s(mix, start) == pytest.approx(start, abs=0.006)
+            assert hz_at(mix, start + 0.1) == pytest.approx(440 * 2 ** ((pitch - 69) / 12), rel=0.005)
+    assert len(set(rendered)) > 1  # what the synthesiser played differed
+
+
+def test_no_pitched_part_is_drowned(monkeypatch):
+    pytest.importorskip("symusic")
+    first, second = (
+        played([60], begin_s=0.5, length_s=1.5, program=42),
+        played([60], begin_s=3.0, length_s=1.5, program=71),
+    )
+    quiet = Performance(second.start_s, second.end_s, second.pitch_midi, second.velocity // 20, 71)
+    apart_db = []
+    for seed in range(12):
+        _, mix, _ = cast([("bowed", first), ("winds", quiet)], monkeypatch, seed)
+        rms = [np.sqrt(np.mean(mix[int(t * RATE) : int((t + 1) * RATE)] ** 2)) for t in (0.7, 3.2)]
+        apart_db.append(20 * np.log10(rms[0] / rms[1]))
+    assert np.abs(apart_db).max() < 15
+    assert np.ptp(apart_db) > 4
