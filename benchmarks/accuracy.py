@@ -19,7 +19,7 @@ from typing import Any
 from ottava.corpora.pairs import Pairs
 from ottava.errors import OttavaError
 from ottava.io.files import atomic_write
-from ottava.metrics.transcription import evaluate, mean
+from ottava.metrics.transcription import count, mean, pool, score
 from ottava.results import DRUM_CLASSES, FAMILIES, Notes
 from ottava.systems.transcription.run import Transcriber
 from ottava.training.evaluate import render_csv
@@ -27,7 +27,7 @@ from ottava.training.provenance import provenance
 from peers import BasicPitch
 
 RESULTS = Path(__file__).parent / "results"
-PRINTED = ("note_f", "note_offset_f", "note_velocity_f", "frame_f", "note_family_f", "drum_f")
+PRINTED = ("note_f", "note_offset_f", "note_velocity_f", "frame_f", "note_family_f")
 _LABELLED = {"note_family", "drum"} | {f"note_{f}" for f in FAMILIES} | {f"drum_{d}" for d in DRUM_CLASSES}
 """Scores that need labels of instruments: the name without ``_p``, ``_r`` or ``_f``."""
 
@@ -73,18 +73,21 @@ def main() -> None:
             parser.error(f"system {system} is unknown; ottava, basic-pitch")
         labels = system == "ottava"
         transcribe, about = run_ottava(options.weights) if labels else run_basic_pitch(options.env)
-        scores = []
+        counts = []
         for item, truth, notes in zip(items, truths, transcribe(files), strict=True):
-            found = evaluate(truth, notes)
+            counts.append(count(truth, notes))
+            found = score(counts[-1])
+            drums = dict(zip(("drum_right", "drum_true", "drum_found"), counts[-1]["drum"], strict=True))
             if not labels:
                 found |= {key: math.nan for key in found if key.rpartition("_")[0] in _LABELLED}
-            scores.append(found)
+                drums = {}
             cells = {key: "" if math.isnan(value) else f"{value:.5f}" for key, value in found.items()}
-            rows.append({"data": name, "file": item.id, "system": system, **cells, **about})
+            rows.append({"data": name, "file": item.id, "system": system, **cells, **drums, **about})
             print(f"{system:12} {item.id[-40:]:40} note_f {found['note_f']:.3f}", flush=True)
-        means = mean(scores)
+        means = mean(map(score, counts))
         shown = "  ".join(f"{key} {means[key]:.3f}" for key in PRINTED if not math.isnan(means[key]))
-        print(f"{system:12} mean over {len(scores)} files: {shown}\n", flush=True)
+        pooled = f"all drum hits {score(pool(counts))['drum_f']:.3f}" if labels else ""
+        print(f"{system:12} mean over {len(counts)} files: {shown}  {pooled}\n", flush=True)
     out.parent.mkdir(parents=True, exist_ok=True)
     with atomic_write(out, force=True) as file:
         file.write(render_csv(rows).encode())

@@ -24,7 +24,6 @@ ACCURACY = {
     "note_offset_f": "note with offset F",
     "frame_f": "frame F",
     "note_family_f": "note and family F",
-    "drum_f": "drum hit F",
 }
 SPEED = {
     "wall": "time",
@@ -80,11 +79,20 @@ def accuracy(rows: Sequence[Row]) -> str:
     if any(names != files[0] for names in files):
         raise TableError("the systems were not scored on the same files")
     columns = [name for name in ACCURACY if any(row.get(name) for row in rows)]
-    lines = [["", *(ACCURACY[name] for name in columns)]]
+    drums = any(float(row.get("drum_true") or 0) for row in rows)
+    lines = [["", *(ACCURACY[name] for name in columns), *(["drum hit F"] if drums else [])]]
     for of_system in by_system.values():
         values = [[float(row[name]) for row in of_system if row[name]] for name in columns]
-        lines.append([_label(of_system[0]), *(f"{fmean(v):.3f}" if v else "–" for v in values)])
-    return f"{_table(lines)}\nMeans over {len(files[0])} files."
+        cells = [f"{fmean(v):.3f}" if v else "–" for v in values]
+        lines.append([_label(of_system[0]), *cells, *([_hits(of_system)] if drums else [])])
+    text = f"{_table(lines)}\nMeans over {len(files[0])} files"
+    return f"{text}; drums over all hits of all files." if drums else f"{text}."
+
+
+def _hits(rows: Sequence[Row]) -> str:
+    """Return F over all hits of all files."""
+    right, true, found = (sum(float(row[f"drum_{n}"] or 0) for row in rows) for n in ("right", "true", "found"))
+    return f"{2 * right / (true + found):.3f}" if any(row["drum_found"] for row in rows) else "–"
 
 
 def speed(rows: Sequence[Row]) -> str:

@@ -49,7 +49,7 @@ Rate = Callable[[Thresholds], dict[str, float]]
 
 @dataclass(frozen=True)
 class Example:
-    """Posteriors and truth of an item, with one family for all: which one is chosen depends on no threshold."""
+    """Posteriors and truth of an item, with one family for all: who plays depends on no threshold."""
 
     posteriors: dict[str, NDArray[np.float32]]
     truth: Notes
@@ -65,7 +65,6 @@ def load(path: Path, model: Transcriber) -> Example:
         chunk_frames=CHUNK_FRAMES,
         margin_frames=model.margin_frames,
     )
-    posteriors["family"] = np.broadcast_to(np.float32(0), posteriors["family"].shape)  # takes no room
     start, end, pitch, velocity, place = rows.astype(np.float64).T
     instrument = np.where(place == len(FAMILIES), "drums", FAMILIES[0])
     truth = Notes(start, end, pitch, velocity, np.ones(len(rows)), instrument).sorted()

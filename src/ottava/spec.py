@@ -13,7 +13,7 @@ from typing import Any
 
 from ottava.errors import UsageError
 
-__all__ = ["Spec", "Verb", "find_spec", "iter_specs", "resolve"]
+__all__ = ["Spec", "Verb", "find_spec", "iter_networks", "iter_specs", "resolve"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +48,7 @@ class Spec:
     Parameters
     ----------
     name : str
-        Name of the folder under ``ottava/systems``.
+        Name of the folder under ``ottava/systems``; of a part, with its system's name and a dot before it.
     title : str
         One line.
     paper : str
@@ -67,6 +67,9 @@ class Spec:
         File name of the model card inside the system's folder.
     inputs, outputs : dict of str to tuple
         Named arrays of the exported graph, with their axes by name.
+    parts : tuple of str
+        Names of the folders inside the system's own that hold further networks which it uses. Each has a spec, weights
+        and a card like a system, and is trained and exported as ``system.part``.
     """
 
     name: str
@@ -80,6 +83,7 @@ class Spec:
     card: str = "card.md"
     inputs: dict[str, tuple[str | int, ...]] = field(default_factory=dict)
     outputs: dict[str, tuple[str | int, ...]] = field(default_factory=dict)
+    parts: tuple[str, ...] = ()
 
     @property
     def folder(self) -> Traversable:
@@ -94,24 +98,36 @@ def iter_specs() -> tuple[Spec, ...]:
     return tuple(find_spec(name) for name in NAMES)
 
 
+def iter_networks() -> tuple[Spec, ...]:
+    """Return the specs of all networks: each system, followed by its parts."""
+    return tuple(
+        spec for system in iter_specs() for spec in (system, *(find_spec(f"{system.name}.{p}") for p in system.parts))
+    )
+
+
 def find_spec(name: str) -> Spec:
-    """Return the spec of one system.
+    """Return the spec of one system, or of a part of one.
 
     Parameters
     ----------
     name : str
-        Name of the system, for instance ``"transcription"``.
+        Name of the system, for instance ``"transcription"``, or ``"transcription.families"``.
 
     Raises
     ------
     ottava.errors.UsageError
-        If there is no system of that name.
+        If there is no system or part of that name.
     """
     from ottava.systems import NAMES
 
-    if name not in NAMES:
+    system, _, part = name.partition(".")
+    if system not in NAMES:
         raise UsageError(f"there is no system {name!r}", expected="one of " + ", ".join(NAMES))
-    spec: Spec = import_module(f"ottava.systems.{name}").SPEC
+    spec: Spec = import_module(f"ottava.systems.{system}").SPEC
+    if part:
+        if part not in spec.parts:
+            raise UsageError(f"{system} has no part {part!r}", expected=", ".join(spec.parts) or "no part")
+        spec = import_module(f"ottava.systems.{name}").SPEC
     return spec
 
 

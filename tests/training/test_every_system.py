@@ -12,11 +12,11 @@ pytest.importorskip("lightning", reason="needs ottava[train]")
 import torch
 from lightning.pytorch import Callback, Trainer
 
-from ottava.spec import iter_specs, resolve
+from ottava.spec import iter_networks, resolve
 from ottava.training.cli import main
 from ottava.training.run import _CommandLine, _shipped_config
 
-TRAINABLE = [spec for spec in iter_specs() if spec.task is not None]
+TRAINABLE = [spec for spec in iter_networks() if spec.task is not None]
 
 
 def test_there_are_systems_to_train() -> None:

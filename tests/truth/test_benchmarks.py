@@ -135,3 +135,16 @@ def test_systems_must_have_heard_the_same_files(page: Path) -> None:
     done = run(page)
     assert done.returncode == 1
     assert "same files" in done.stderr
+
+
+def test_drum_hits_are_counted_over_all_files(tmp_path):
+    head = f"file,system,note_f,drum_right,drum_true,drum_found,{ABOUT}"
+    (tmp_path / "accuracy_piano.csv").write_text(
+        f"{head}\na,ottava,0.5,8,10,10,{OURS}\nb,ottava,0.7,0,0,5,{OURS}\na,basic-pitch,0.5,,,,{PEER}\n"
+        f"b,basic-pitch,0.5,,,,{PEER}\n"
+    )
+    page = tmp_path / "page.md"
+    page.write_text("<!-- numbers:accuracy_piano:begin -->\n<!-- numbers:accuracy_piano:end -->\n")
+    assert run(page, "--results", tmp_path).returncode == 0
+    assert "| ottava 0.1.0 | 0.600 | 0.640 |" in page.read_text()  # 2 * 8 / (10 + 15)
+    assert "| basic-pitch 0.4.0 | 0.500 | – |" in page.read_text()

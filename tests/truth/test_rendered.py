@@ -1,6 +1,8 @@
 """The rendered corpus: does the sound agree with its notes, and is it the same every time?"""
 
 import json
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -196,3 +198,18 @@ def test_recipes_that_cannot_be_are_refused(wrong):
 def test_a_folder_without_scores_is_refused(tmp_path):
     with pytest.raises(InputError, match="no scores"):
         make_item(Recipe((tmp_path,), kinds={"piano": 1.0}), 0, 0)
+
+
+def test_unrecorded_sound_is_what_the_instruments_gave():
+    recipe = Recipe(kinds={"piano": 1.0}, length_s=5)
+    dry, notes, _ = make_item(replace(recipe, recorded=False), 0, 0)
+    wet, same, _ = make_item(recipe, 0, 0)
+    np.testing.assert_array_equal(notes, same)
+    assert np.abs(dry).max() == pytest.approx(0.7)
+    before = int(0.9 * notes[0, 0] * 16000)
+    assert np.abs(dry[:before]).max() < 1e-4 < np.abs(wet[:before]).max()  # no noise, no room
+
+
+def test_samples_need_a_family_that_there_is():
+    with pytest.raises(UsageError, match="kazoo"):
+        Recipe(kinds={"piano": 1.0}, samples=(("kazoo", Path("a")),))

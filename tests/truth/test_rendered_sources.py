@@ -253,12 +253,21 @@ def test_colour_stays_within_8_db():
         assert np.ptp(ratio_db) > 1
 
 
-def cast(planned, monkeypatch, seed, **sines):
+def cast(planned, monkeypatch, seed, samples=(), varied=True, **sines):
     monkeypatch.setattr(casting, "open_instruments", lambda path: Sines(**sines))
     monkeypatch.setattr(casting, "_STRING_SHARE", 0)
     monkeypatch.setattr(casting, "_TONE_SHARE", 0)
-    rng = np.random.default_rng(seed)
-    return render_cast(planned, rng, fonts=[Path("a")], drum_fonts=[], length_s=6, tune=1.0, rate_hz=RATE)
+    return render_cast(
+        planned,
+        np.random.default_rng(seed),
+        fonts=[Path("a")],
+        drum_fonts=[],
+        length_s=6,
+        tune=1.0,
+        rate_hz=RATE,
+        samples=samples,
+        varied=varied,
+    )
 
 
 def test_truth_has_what_the_source_has(monkeypatch):
@@ -274,6 +283,34 @@ def test_truth_has_what_the_source_has(monkeypatch):
     assert sources == ["a:42", "a"]
     assert mix.dtype == np.float32
     assert np.isfinite(mix).all()
+
+
+def test_recorded_tones_play_what_lies_in_their_reach(tmp_path, monkeypatch):
+    pytest.importorskip("symusic")
+    for name, pitch in (("C4", 60), ("G4", 67)):
+        tone = 0.3 * np.sin(2 * np.pi * 440 * 2 ** ((pitch - 69) / 12) * np.arange(3 * RATE) / RATE)
+        soundfile.write(tmp_path / f"{name}.wav", tone, RATE)
+    monkeypatch.setattr(casting, "_SAMPLED_SHARE", 1.0)
+    parts = [("winds", played([62, 66, 40], program=73, step_s=1.0)), ("bowed", played([60], program=42))]
+    (winds, bowed), _, sources = cast(parts, monkeypatch, 0, samples=[("winds", tmp_path)], varied=False)
+    assert sources == [tmp_path.name, "a:42"]
+    assert winds[1].pitch_midi.tolist() == [62, 66]
+    assert bowed[1].pitch_midi.tolist() == [60]
+    alone = cast(parts[:1], monkeypatch, 0, samples=[("winds", tmp_path)], varied=False)[1]
+    for start, pitch in zip(winds[1].start_s, winds[1].pitch_midi, strict=True):
+        assert hz_at(alone, start + 0.1) == pytest.approx(440 * 2 ** ((pitch - 69) / 12), rel=0.005)
+
+
+def test_without_variation_instruments_sound_as_their_source_has_them(monkeypatch):
+    pytest.importorskip("symusic")
+    monkeypatch.setattr(casting, "_VARIED", 1.0)
+    parts = [("bowed", played([64, 66, 69, 71], program=42, step_s=1.0))]
+    plain = [cast(parts, monkeypatch, seed, varied=False)[1] for seed in range(3)]
+    level = [sound / np.abs(sound).max() for sound in plain]
+    np.testing.assert_allclose(level[1], level[0], atol=1e-5)
+    np.testing.assert_allclose(level[2], level[0], atol=1e-5)
+    changed = cast(parts, monkeypatch, 0)[1]
+    assert np.abs(changed / np.abs(changed).max() - level[0]).max() > 0.05
 
 
 def test_moved_formants_leave_pitch_and_time(monkeypatch):

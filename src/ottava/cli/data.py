@@ -62,10 +62,13 @@ def make(
     soundfont: list[Path] | None = None,
     drum_soundfont: list[Path] | None = None,
     piano_samples: list[str] | None = None,
+    samples: list[str] | None = None,
     split: Literal["train", "validation", "test"] = "train",
     count: int = 100,
     length_s: float = 60.0,
     kinds: str | None = None,
+    varied: bool = True,
+    recorded: bool = True,
     form: Literal["features", "sound"] = "features",
     seed: int = 0,
     jobs: Annotated[int, Parameter(("--jobs", "-j"))] = 1,
@@ -87,6 +90,8 @@ def make(
         Further SoundFont with drum kits only, or folder of a Hydrogen drum kit; may be given several times.
     piano_samples : path
         Folders of one sampled piano, with commas; may be given several times.
+    samples : path
+        Sampled instrument for parts of ensembles, after its family: winds=flute; may be given several times.
     split : str
         Which pieces may be used.
     count : int
@@ -95,6 +100,10 @@ def make(
         Length of an item in seconds.
     kinds : str
         Shares of the kinds of item: piano=0.5,ensemble=0.35,solo=0.11,drums=0.04.
+    varied : bool
+        Change timbres part by part, so that a few SoundFonts sound as many.
+    recorded : bool
+        Put the sound into rooms and through equipment.
     form : str
         Features to train on, or sound files with their notes beside them.
     seed : int
@@ -116,9 +125,12 @@ def make(
         tuple(soundfont or ()),
         drum_soundfonts=tuple(drum_soundfont or ()),
         piano_samples=tuple(tuple(Path(part) for part in group.split(",")) for group in piano_samples or ()),
+        samples=tuple(_named_folder(text) for text in samples or ()),
         split=split,
         length_s=length_s,
         kinds=_shares(kinds) if kinds else DEFAULT_KINDS if soundfont else {"piano": 1.0},
+        varied=varied,
+        recorded=recorded,
     )
     columns = (BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True)) as bar:
@@ -134,6 +146,14 @@ def make(
         )
     print(made)
     return 0
+
+
+def _named_folder(text: str) -> tuple[str, Path]:
+    """Read ``winds=folder``."""
+    family, equals, folder = text.partition("=")
+    if not equals:
+        raise UsageError(f"samples {text!r} are unreadable", expected="FAMILY=FOLDER, like winds=samples/flute")
+    return family, Path(folder)
 
 
 def _shares(text: str) -> dict[str, float]:

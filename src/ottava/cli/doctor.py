@@ -9,7 +9,7 @@ from importlib.metadata import PackageNotFoundError, version
 
 import ottava
 from ottava.errors import MissingError, ModelError, OttavaError
-from ottava.spec import Spec, iter_specs, resolve
+from ottava.spec import Spec, iter_networks, resolve
 
 __all__ = ["doctor"]
 
@@ -28,7 +28,7 @@ def doctor() -> int:
     print(f"ottava {ottava.__version__}, Python {platform.python_version()}, {platform.platform()}")
     print(f"threads {default_threads()}")
     sound = [_check(part, partial(_version, part)) for part in _PARTS]
-    for spec in iter_specs():
+    for spec in iter_networks():
         sound.append(_check(f"model {spec.name}", partial(_model, spec)))
         sound += [
             _check(f"{verb.name} the example", partial(_example, verb.function))

@@ -7,7 +7,7 @@ import re
 from cyclopts import App
 
 from ottava.runtime.cards import read_card
-from ottava.spec import find_spec, iter_specs
+from ottava.spec import find_spec, iter_networks
 
 __all__ = ["app"]
 
@@ -18,12 +18,12 @@ app = App(name="models", help="List the models, or show the card of one.", help_
 @app.command(name="list")
 def list_models() -> int:
     """List the models."""
-    for spec in iter_specs():
+    for spec in iter_networks():
         card = read_card(spec)
-        verbs = ", ".join(verb.name for verb in spec.verbs)
+        verbs = "".join(f"{verb.name}, " for verb in spec.verbs)
         print(f"{spec.name} {card.version}  ({card.licence})")
         print(f"    {spec.title}")
-        print(f"    verbs: {verbs}; {card.parameters:,} parameters, {card.bytes / 2**20:.1f} MiB")
+        print(f"    {verbs}{card.parameters:,} parameters, {card.bytes / 2**20:.1f} MiB")
     return 0
 
 
@@ -34,7 +34,7 @@ def show(name: str) -> int:
     Parameters
     ----------
     name : str
-        Name of the system.
+        Name of the system, or of a part of one: ``transcription.families``.
     """
     card = read_card(find_spec(name))
     print(f"{card.name} {card.version}, {card.licence}, sha256 {card.sha256}")

@@ -232,7 +232,10 @@ def _cases(spec: Spec, task: LightningModule) -> Iterator[tuple[str, dict[str, t
         example = task.example_inputs(n_frames)
         yield f"example of {n_frames} frames", example
         yield f"silence of {n_frames} frames", {n: torch.zeros_like(x) for n, x in example.items()}
-        noise = {n: torch.randn(x.shape, generator=generator, dtype=x.dtype) for n, x in example.items()}
+        noise = {
+            n: torch.randn(x.shape, generator=generator, dtype=x.dtype) if x.is_floating_point() else x
+            for n, x in example.items()
+        }
         yield f"noise of {n_frames} frames", noise
     if all(axes[0] == "batch" for axes in spec.inputs.values()):
         yield "a batch of two", {name: torch.cat([noise[name], example[name]]) for name in spec.inputs}

@@ -11,70 +11,18 @@ from ottava.corpora.rendered.performance import DRUMS, Performance
 __all__ = ["PROGRAMS", "arrange_ensemble", "draw_program", "split_by_register"]
 
 PROGRAMS: dict[str, tuple[int, ...]] = {
-    "keys": (
-        0,
-        0,
-        0,
-        1,
-        1,
-        2,
-        3,
-        4,
-        4,
-        5,
-        5,
-        6,
-        7,
-        8,
-        9,
-        10,
-        11,
-        12,
-        13,
-        14,
-        16,
-        16,
-        17,
-        18,
-        19,
-        19,
-        20,
-        21,
-        23,
-    ),
+    "keys": (0, 0, 0, 1, 1, 2, 3, 4, 4, 5, 5, 6, 7, 8, 9, 10, 11, 12, 13, 19, 19, 20, 21, 23),
     "plucked": (24, 24, 24, 25, 25, 25, 26, 26, 27, 27, 28, 29, 30, 46, 46, 104, 105, 106, 107),
     "bass": (32, 32, 33, 33, 34, 34, 35, 36, 37, 38, 39),
     "bowed": (40, 40, 41, 42, 42, 43, 44, 45, 48, 48, 49, 50, 51, 110),
-    "winds": (
-        56,
-        56,
-        57,
-        57,
-        58,
-        59,
-        60,
-        60,
-        61,
-        62,
-        64,
-        65,
-        66,
-        67,
-        68,
-        69,
-        70,
-        71,
-        71,
-        72,
-        73,
-        73,
-        74,
-        75,
-        79,
-    ),
+    "winds": (56, 56, 57, 57, 58, 59, 60, 60, 61, 62, 64, 65, 66, 67, 68, 69, 70, 71, 71, 72, 73, 73, 74, 75, 79),
     "voice": (52, 52, 53, 53, 54),
 }
-"""General MIDI programs of each family; a repeated one is drawn more often."""
+"""General MIDI programs of each family; a repeated one is drawn more often.
+
+Left out: tubular bells (14), which have no partial at the pitch that is written, and the organs 16 to 18, whose stops
+sound an octave lower in most SoundFonts.
+"""
 
 _RANGES = {"bass": (26, 60), "voice": (40, 86), "bowed": (28, 103), "winds": (28, 98), "plucked": (36, 93)}
 _KITS = (0, 0, 0, 0, 8, 16, 24, 25, 32, 40)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -15,14 +16,15 @@ from ottava.corpora.rendered.drumkits import DrumKit
 from ottava.corpora.rendered.fonts import MidiInstruments, SoundFont
 from ottava.corpora.rendered.patches import PatchSet
 from ottava.corpora.rendered.performance import DRUMS, Performance
-from ottava.corpora.rendered.synthesis import ModelledString
+from ottava.corpora.rendered.synthesis import ModelledString, SampledInstrument
 from ottava.corpora.rendered.timbre import active_rms, vary
 from ottava.corpora.rendered.tones import ModelledTone
 
-__all__ = ["open_drums", "open_instruments", "render_cast"]
+__all__ = ["open_drums", "open_instruments", "open_samples", "render_cast"]
 
 _STRINGS, _STRING_SHARE = ("plucked", "bass", "keys"), 0.08
 _TONES, _TONE_SHARE = ("bowed", "winds", "voice"), 0.10
+_SAMPLED_SHARE = 0.35  # of the parts of families of which there are sampled instruments
 _VARIED = 0.6  # share of parts whose formants are moved, and of those whose timbre is changed
 _SPREAD_DB = 14.0  # between the loudest pitched part and the softest
 _SILENT = 1e-6  # of a full scale of 1: the part is not there, in sound or in truth
@@ -31,6 +33,12 @@ _SILENT = 1e-6  # of a full scale of 1: the part is not there, in sound or in tr
 def open_instruments(path: Path) -> MidiInstruments:
     """Return the instruments of a file: patches of a TiMidity configuration (``.cfg``), or a SoundFont."""
     return PatchSet(path) if path.suffix.lower() == ".cfg" else SoundFont(path)
+
+
+@lru_cache(maxsize=64)
+def open_samples(folders: tuple[Path, ...]) -> SampledInstrument:
+    """Return a sampled instrument; a process plays the same few over and over."""
+    return SampledInstrument(folders)
 
 
 def open_drums(path: Path) -> MidiInstruments | DrumKit:
@@ -44,7 +52,7 @@ class _Stem:
 
     family: str
     part: Performance
-    source: MidiInstruments | DrumKit | ModelledString | ModelledTone
+    source: MidiInstruments | DrumKit | SampledInstrument | ModelledString | ModelledTone
     name: str
     steps: int = 0  # written lower by so many semitones, and played faster by as much
     sound: NDArray[np.float32] = field(default_factory=lambda: np.zeros(0, np.float32))
@@ -73,6 +81,8 @@ def render_cast(
     length_s: float,
     tune: float,
     rate_hz: int,
+    samples: Sequence[tuple[str, Path]] = (),
+    varied: bool = True,
 ) -> tuple[list[tuple[str, Performance]], NDArray[np.float32], list[str]]:
     """Render and mix an ensemble.
 
@@ -94,6 +104,10 @@ def render_cast(
         Factor on all pitches, and on the speed.
     rate_hz : int
         Sampling rate.
+    samples : sequence of (str, pathlib.Path)
+        Families, and sampled instruments of theirs.
+    varied : bool
+        Let models play some parts, and change the timbre of others.
 
     Returns
     -------
@@ -104,19 +118,21 @@ def render_cast(
     sources : list of str
         Where each part comes from.
     """
+    change = _VARIED if varied else 0.0
     shared = fonts[int(rng.integers(len(fonts)))] if rng.random() < 0.4 else None
     stems: list[_Stem] = []
     for family, part in planned:
+        sampled = [folder for name, folder in samples if name == family]
         stem = (
-            _cast_drums(part, rng, (*fonts, *drum_fonts))
+            _cast_drums(part, rng, (*fonts, *drum_fonts), change)
             if family == "drums"
-            else _cast_part(family, part, rng, fonts, shared, rate_hz)
+            else _cast_part(family, part, rng, fonts, shared, sampled, change, rate_hz)
         )
         if stem is not None:
             stems.append(stem)
     _perform(stems, rng, tune=tune, rate_hz=rate_hz)
     stems = [s for s in stems if active_rms(s.sound, rate_hz=rate_hz) > _SILENT]
-    mix = _balance(stems, rng, n=int(length_s * rate_hz) + 1, rate_hz=rate_hz)
+    mix = _balance(stems, rng, change, n=int(length_s * rate_hz) + 1, rate_hz=rate_hz)
     return [(s.family, s.part) for s in stems], mix, [s.name for s in stems]
 
 
@@ -126,13 +142,20 @@ def _cast_part(
     rng: np.random.Generator,
     fonts: Sequence[Path],
     shared: Path | None,
+    samples: Sequence[Path],
+    change: float,
     rate_hz: int,
 ) -> _Stem | None:
     chance = rng.random()
-    if family in _STRINGS and chance < _STRING_SHARE:
+    if change and family in _STRINGS and chance < _STRING_SHARE:
         return _Stem(family, part, ModelledString(rng, rate_hz, family=family), "modelled string")
-    if family in _TONES and chance < _TONE_SHARE:
+    if change and family in _TONES and chance < _TONE_SHARE:
         return _Stem(family, part, ModelledTone(family, rng, rate_hz), "modelled tone")
+    if samples and rng.random() < _SAMPLED_SHARE:
+        folder = samples[int(rng.integers(len(samples)))]
+        instrument = open_samples((folder,))
+        if len(heard := _only(part, instrument.keys())):
+            return _Stem(family, heard, instrument, folder.name)
     order = [fonts[i] for i in rng.permutation(len(fonts))]
     for path in [shared, *order] if shared else order:
         font = open_instruments(path)
@@ -142,7 +165,7 @@ def _cast_part(
         heard = _only(replace(part, program=program), keys)
         if len(heard):
             stem = _Stem(family, heard, font, f"{path.stem}:{program}")
-            if rng.random() < _VARIED:
+            if rng.random() < change:
                 steps = int(rng.integers(-5, 6))
                 if keys.issuperset((heard.pitch_midi - steps).tolist()):
                     stem.steps = steps
@@ -150,7 +173,7 @@ def _cast_part(
     return None
 
 
-def _cast_drums(part: Performance, rng: np.random.Generator, choices: Sequence[Path]) -> _Stem | None:
+def _cast_drums(part: Performance, rng: np.random.Generator, choices: Sequence[Path], change: float) -> _Stem | None:
     for i in rng.permutation(len(choices)):
         source = open_drums(choices[i])
         if isinstance(source, DrumKit):
@@ -159,7 +182,7 @@ def _cast_drums(part: Performance, rng: np.random.Generator, choices: Sequence[P
             program = part.program if source.keys(part.program) else DRUMS
             heard, name = _only(replace(part, program=program), source.keys(program)), choices[i].stem
         if len(heard):
-            varied = rng.random() < _VARIED and not isinstance(source, DrumKit)
+            varied = rng.random() < change and not isinstance(source, DrumKit)
             return _Stem("drums", heard, source, name, int(rng.integers(-3, 4)) if varied else 0)
     return None
 
@@ -192,12 +215,14 @@ def _perform(stems: list[_Stem], rng: np.random.Generator, *, tune: float, rate_
             stem.sound = sound
 
 
-def _balance(stems: list[_Stem], rng: np.random.Generator, *, n: int, rate_hz: int) -> NDArray[np.float32]:
+def _balance(
+    stems: list[_Stem], rng: np.random.Generator, change: float, *, n: int, rate_hz: int
+) -> NDArray[np.float32]:
     """Vary timbres and mix: pitched parts within 14 dB of each other while they play, drums about as loud as all."""
     pitched, drums = np.zeros(n, np.float32), np.zeros(n, np.float32)
     for stem in stems:
         sound = stem.sound[:n]
-        if rng.random() < _VARIED:
+        if rng.random() < change:
             sound = vary(sound, stem.part.program if stem.family != "drums" else DRUMS, rng, rate_hz=rate_hz)
         if stem.family == "drums":
             drums[: len(sound)] += sound

@@ -20,10 +20,10 @@ from numpy.typing import NDArray
 
 from ottava.corpora.rendered import recording
 from ottava.corpora.rendered.arrangement import arrange_ensemble, draw_program
-from ottava.corpora.rendered.casting import open_instruments, render_cast
+from ottava.corpora.rendered.casting import open_instruments, open_samples, render_cast
 from ottava.corpora.rendered.performance import DRUMS, Performance, humanise, press_pedal
 from ottava.corpora.rendered.pieces import Groove, Piece, find_sources, made_up_piece
-from ottava.corpora.rendered.synthesis import ModelledString, SampledInstrument
+from ottava.corpora.rendered.synthesis import ModelledString
 from ottava.errors import InputError, UsageError
 from ottava.io.files import atomic_write
 from ottava.results import FAMILIES, check_choice
@@ -56,21 +56,31 @@ class Recipe:
         Further sources of drums only: SoundFonts with drum kits, and folders of Hydrogen's kits.
     piano_samples : tuple of tuple of pathlib.Path
         Sampled pianos, each a group of folders.
+    samples : tuple of (str, pathlib.Path)
+        Families, and folders of sampled instruments of theirs, for parts of ensembles and solos.
     split : str
         ``"train"``, ``"validation"`` or ``"test"``: which pieces and grooves may be used.
     kinds : dict of str to float
         Shares of the kinds of item: ``"piano"``, ``"ensemble"``, ``"solo"`` (one family, not piano), ``"drums"``.
     length_s : float
         Length of an item in seconds.
+    varied : bool
+        Change timbres part by part, and let models play some parts, so that a few sources sound as many. Without it
+        instruments sound as their source has them. Pianos are always varied.
+    recorded : bool
+        Put the sound into a room and through equipment; without it, it is what the instruments gave.
     """
 
     scores: tuple[Path, ...] = ()
     soundfonts: tuple[Path, ...] = ()
     drum_soundfonts: tuple[Path, ...] = ()
     piano_samples: tuple[tuple[Path, ...], ...] = ()
+    samples: tuple[tuple[str, Path], ...] = ()
     split: str = "train"
     kinds: dict[str, float] = field(default_factory=lambda: dict(DEFAULT_KINDS))
     length_s: float = 60.0
+    varied: bool = True
+    recorded: bool = True
 
     def __post_init__(self) -> None:
         if self.split not in _SPLITS:
@@ -82,6 +92,8 @@ class Recipe:
                 found=", ".join(sorted(self.kinds)),
                 expected="piano, ensemble, solo, drums; without a SoundFont only piano",
             )
+        for family, _ in self.samples:
+            check_choice("family", family, FAMILIES)
         if self.length_s < 5:
             raise UsageError(f"items of {self.length_s} s are too short", expected="5 s or more")
 
@@ -89,11 +101,6 @@ class Recipe:
 @lru_cache(maxsize=4)
 def _sources(folders: tuple[Path, ...], split: str) -> tuple[dict[str, list[Piece]], list[Groove]]:
     return find_sources(folders, split)
-
-
-@lru_cache(maxsize=8)
-def _sampled(folders: tuple[Path, ...]) -> SampledInstrument:
-    return SampledInstrument(folders)
 
 
 def _draw_parts(recipe: Recipe, rng: np.random.Generator, *, made_up: float) -> tuple[str, list[Performance], float]:
@@ -181,7 +188,7 @@ def _render_piano(
     choice = rng.random()
     if choice < 0.4 and recipe.piano_samples:
         folders = recipe.piano_samples[int(rng.integers(len(recipe.piano_samples)))]
-        sound = _sampled(folders).play(part, rng)
+        sound = open_samples(folders).play(part, rng)
         return _retune(sound, rate_hz, tune), folders[0].name
     if choice < 0.65 or not recipe.soundfonts:
         return _retune(ModelledString(rng, rate_hz).play(part, rng), rate_hz, tune), "modelled string"
@@ -257,11 +264,17 @@ def make_item(
             rng,
             fonts=recipe.soundfonts,
             drum_fonts=recipe.drum_soundfonts,
+            samples=recipe.samples,
             length_s=recipe.length_s,
             tune=tune,
             rate_hz=rate_hz,
+            varied=recipe.varied,
         )
-    sound = recording.record(sound[: int(recipe.length_s * rate_hz)], rng, rate_hz=rate_hz)
+    sound = sound[: int(recipe.length_s * rate_hz)]
+    if recipe.recorded:
+        sound = recording.record(sound, rng, rate_hz=rate_hz)
+    else:
+        sound = sound * np.float32(0.7 / max(float(np.abs(sound).max(initial=0)), 1e-9))
     rows = [
         (start / tune, end / tune, pitch, velocity, 6 if family == "drums" else FAMILIES.index(family))
         for family, part in cast

@@ -67,6 +67,11 @@ class SampledInstrument:
                 "no samples here", path=Path(self.folders[0]), expected="files named like D#4v7.ogg or C2.wav"
             )
 
+    def keys(self) -> frozenset[int]:
+        """Return the pitches that it can play: those recorded, those between, and a few beyond."""
+        recorded = [pitch for layer in self._files.values() for pitch in layer]
+        return frozenset(range(min(recorded) - 3, max(recorded) + 4))
+
     def play(
         self,
         part: Performance,

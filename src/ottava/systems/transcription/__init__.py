@@ -24,8 +24,9 @@ One small network of this family, :class:`.train.network.PreStackedTranscriber`:
   nothing is lost on the way.
 * *Transcription network*: each semitone beside its harmonics, convolutions that treat all pitches alike, and a
   bottleneck over time that sees all pitches. Convolutional throughout: its reach is known, so chunks equal wholes.
-* *Heads*: onset, frame, offset and velocity for 88 pitches, the probability of each of six families given that a
-  pitch sounds, and onsets and velocities of five drum classes.
+* *Heads*: onset, frame, offset and velocity for 88 pitches.
+* *Drums*: onsets and velocities of five classes, by a network beside this one that sees broad bands of the features.
+* *Families*: who plays each note is asked of a part with a network of its own, :mod:`.families`, once a note is found.
 
 Conventions
 -----------
@@ -65,8 +66,8 @@ SPEC = Spec(
         "frame": ("batch", "frames", 88),
         "offset": ("batch", "frames", 88),
         "velocity": ("batch", "frames", 88),
-        "family": ("batch", "frames", 88, 6),
         "drum_onset": ("batch", "frames", 5),
         "drum_velocity": ("batch", "frames", 5),
     },
+    parts=("families",),
 )

@@ -1,9 +1,9 @@
 """From posteriors to notes, in NumPy, for a file or a stream.
 
 A note begins at a local maximum of the onset posterior, placed finer than a frame by its neighbours. It ends at the
-first of: an offset maximum, the frame posterior falling below its threshold, the next onset of its pitch. Its
-family is the one that sounds most over its first frames. Notes are found independently of how the posteriors are
-cut into pieces.
+first of: an offset maximum, the frame posterior falling below its threshold, the next onset of its pitch. Who plays
+it is asked of a network of its own (:mod:`.families`). Notes are found independently of how the posteriors are cut
+into pieces.
 """
 
 from __future__ import annotations
@@ -17,14 +17,17 @@ from numpy.typing import NDArray
 from ottava.errors import UsageError
 from ottava.results import DRUM_CLASSES, FAMILIES, Notes, check_choice
 from ottava.symbolic.instruments import key_of_drum_class
+from ottava.systems.transcription.families.naming import FRAMES, LEAD, Naming, Roll, cut
 
 __all__ = ["Thresholds", "decode", "decode_stream"]
 
 LOW_MIDI = 21
 """Pitch of the first column of the posteriors: A0."""
-_LOOK_AHEAD = 12
-"""Frames after an onset from which family and velocity are read."""
+_LOOK_BACK, _LOOK_AHEAD = LEAD, FRAMES - LEAD
+"""Frames around an onset that are cut out to name its player."""
 _DRUM_LENGTH_S = 0.1
+_DRUM_SHARES = {"kick": 1.0, "snare": 1.0, "hi-hat": 0.5, "toms": 1.0, "cymbals": 0.5}
+"""Of the threshold, for each class: soft and frequent ones are less sure of themselves. From validation, too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +43,7 @@ class Thresholds:
     offset : float
         Least height of an offset maximum that ends a note, 0 to 1.
     drum : float
-        Least height of a drum hit's maximum, 0 to 1.
+        Least height of a drum hit's maximum, 0 to 1; half as much is enough for hi-hats and cymbals.
     min_note_s : float
         Notes shorter than this are left out, in seconds.
     """
@@ -66,14 +69,15 @@ def decode(
     frame_s: float,
     thresholds: Thresholds | None = None,
     instruments: Iterable[str] | None = None,
+    naming: Naming | None = None,
 ) -> Notes:
     """Turn the posteriors of a whole file into notes.
 
     Parameters
     ----------
     posteriors : dict of str to ndarray of float32
-        ``onset``, ``frame``, ``offset``, ``velocity`` of shape (t, 88); ``family`` (t, 88, 6); ``drum_onset``,
-        ``drum_velocity`` (t, 5). All between 0 and 1.
+        ``onset``, ``frame``, ``offset``, ``velocity`` of shape (t, 88); ``drum_onset``, ``drum_velocity`` (t, 5). All
+        between 0 and 1. With ``naming``, also ``features`` (t, channels, bins), from which they were made.
     frame_s : float
         Time between frames in seconds.
     thresholds : Thresholds or None
@@ -81,6 +85,8 @@ def decode(
     instruments : iterable of str or None
         Only these families (and ``"drums"``) are in the recording: each note goes to the likeliest of them. All
         when not given.
+    naming : Naming or None
+        Names the players. Without it all notes are given to the first of the families.
 
     Returns
     -------
@@ -92,7 +98,7 @@ def decode(
     ottava.errors.UsageError
         If an instrument is unknown.
     """
-    return decode_stream([posteriors], frame_s=frame_s, thresholds=thresholds, instruments=instruments)
+    return decode_stream([posteriors], frame_s=frame_s, thresholds=thresholds, instruments=instruments, naming=naming)
 
 
 def decode_stream(
@@ -101,6 +107,7 @@ def decode_stream(
     frame_s: float,
     thresholds: Thresholds | None = None,
     instruments: Iterable[str] | None = None,
+    naming: Naming | None = None,
 ) -> Notes:
     """Turn consecutive pieces of posteriors into the notes of the whole, in bounded memory.
 
@@ -112,6 +119,7 @@ def decode_stream(
     for name in wanted:
         check_choice("instrument", name, (*FAMILIES, "drums"))
     families = np.array([name in wanted for name in FAMILIES])
+    roll = Roll(naming) if naming is not None and families.sum() > 1 else None
     onsets: list[NDArray[np.float64]] = []
     hits: list[NDArray[np.float64]] = []
     stops: list[NDArray[np.bool_]] = []
@@ -128,16 +136,24 @@ def decode_stream(
         if end <= before:
             continue
         span = slice(before, end)
-        onsets.append(_read_onsets(held, span, first, limits.onset, families))
+        found = _read_onsets(held, span, first, limits.onset) if families.any() else np.zeros((0, 5))
+        onsets.append(found)
+        if roll is not None:
+            frame, pitch = found[:, 1:3].T.astype(np.int64)
+            around = cut(held["features"].transpose(1, 0, 2), frame - first, pitch)
+            roll.add(around, pitch, frame * frame_s)
         hits.append(_read_hits(held, span, first, limits.drum))
         quiet = held["frame"][span] < limits.frame
         stops.append(quiet | _maxima(held["offset"], span, limits.offset))
-        keep = max(end - 1, 0)
+        keep = max(end - _LOOK_BACK, 0)
         held = {k: v[keep:] for k, v in held.items()}
         first, before = first + keep, end - keep
     if not onsets:
         return Notes.empty()
-    rows = _close(np.concatenate(onsets), np.concatenate(stops)) if families.any() else np.zeros((0, 6))
+    begun = np.concatenate(onsets)
+    likely = np.zeros((len(begun), len(FAMILIES))) if roll is None else roll.finish()
+    family = np.where(families, likely, -1).argmax(1)
+    rows = _close(np.column_stack([begun, family]), np.concatenate(stops))
     rows = rows[(rows[:, 1] - rows[:, 0]) * frame_s >= limits.min_note_s]
     drums = np.concatenate(hits) if "drums" in wanted else np.zeros((0, 4))
     return _to_notes(rows, drums, frame_s)
@@ -159,7 +175,7 @@ def _neighbours(curve: NDArray[np.float32], span: slice) -> tuple[NDArray[np.flo
     return padded[1 + skip : 1 + skip + n], padded[skip : skip + n], padded[2 + skip : 2 + skip + n]
 
 
-def _maxima(curve: NDArray[np.float32], span: slice, threshold: float) -> NDArray[np.bool_]:
+def _maxima(curve: NDArray[np.float32], span: slice, threshold: float | NDArray[np.float32]) -> NDArray[np.bool_]:
     here, left, right = _neighbours(curve, span)
     return (here >= threshold) & (here > left) & (here >= right)
 
@@ -180,25 +196,21 @@ def _read_onsets(
     span: slice,
     first: int,
     threshold: float,
-    families: NDArray[np.bool_],
 ) -> NDArray[np.float64]:
-    """Return one row for each onset: position in frames, frame, pitch column, confidence, velocity, family."""
+    """Return one row for each onset: position in frames, frame, pitch column, confidence, velocity."""
     t, p = np.nonzero(_maxima(held["onset"], span, threshold))
     here, left, right = (a[t, p] for a in _neighbours(held["onset"], span))
     t = t + span.start
-    after = np.minimum(t[:, None] + np.arange(1, _LOOK_AHEAD), len(held["onset"]) - 1)
-    weight = held["frame"][after, p[:, None]] + 1e-3
-    likely = np.einsum("na,naf->nf", weight, held["family"][after, p[:, None]])
-    family = np.where(families, likely, -1).argmax(1)
     position = np.maximum(t + first + _refine(left, here, right), 0)
-    return np.stack([position, t + first, p, here, held["velocity"][t, p], family], axis=1).astype(np.float64)
+    return np.stack([position, t + first, p, here, held["velocity"][t, p]], axis=1).astype(np.float64)
 
 
 def _read_hits(
     held: Mapping[str, NDArray[np.float32]], span: slice, first: int, threshold: float
 ) -> NDArray[np.float64]:
     """Return one row for each drum hit: position in frames, class, confidence, velocity."""
-    t, c = np.nonzero(_maxima(held["drum_onset"], span, threshold))
+    shares = np.array([_DRUM_SHARES[name] for name in DRUM_CLASSES], np.float32)
+    t, c = np.nonzero(_maxima(held["drum_onset"], span, threshold * shares))
     here, left, right = (a[t, c] for a in _neighbours(held["drum_onset"], span))
     t = t + span.start
     position = np.maximum(t + first + _refine(left, here, right), 0)

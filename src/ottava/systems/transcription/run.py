@@ -22,6 +22,7 @@ from ottava.runtime.weights import find_weights
 from ottava.signal.logfreq import LogFrequency
 from ottava.spec import find_spec
 from ottava.systems.transcription.decode import Thresholds, decode_stream
+from ottava.systems.transcription.families.naming import Naming
 
 __all__ = ["Transcriber", "transcribe"]
 
@@ -56,6 +57,7 @@ class Transcriber:
         self.margin_frames = int(parameters.pop("margin_frames"))
         parameters["windows"] = tuple(parameters["windows"])
         self.extractor = LogFrequency(**parameters)
+        self.naming = Naming(threads=threads)
 
     @property
     def model(self) -> str:
@@ -77,8 +79,8 @@ class Transcriber:
         Returns
         -------
         Curves
-            ``onset``, ``frame``, ``offset``, ``velocity`` (t, 88); ``family`` (t, 88, 6); ``drum_onset``,
-            ``drum_velocity`` (t, 5). About 150 kB for each second of sound.
+            ``onset``, ``frame``, ``offset``, ``velocity`` (t, 88); ``drum_onset``, ``drum_velocity`` (t, 5). About
+            60 kB for each second of sound.
         """
         with stream_audio(source, rate_hz=self.extractor.rate_hz) as blocks:
             return self._gather(list(self._run(self.extractor.stream(blocks))))
@@ -112,12 +114,13 @@ class Transcriber:
             stream_audio(source, rate_hz=self.extractor.rate_hz) as blocks,
             closing(read_ahead(self.extractor.stream(counted(blocks)))) as features,
         ):
-            chunks = self._run(features)
+            chunks = self._run(features, keep_features=True)
             notes = decode_stream(
                 _keep(chunks, kept) if curves else chunks,
                 frame_s=self.extractor.frame_s,
                 thresholds=limits,
                 instruments=wanted,
+                naming=self.naming,
             )
         duration_s = n_samples / self.extractor.rate_hz
         payloads: dict[str, Payload] = {"notes": _clip(notes, duration_s)}
@@ -142,16 +145,14 @@ class Transcriber:
             warnings=blocks.warnings,
         )
 
-    def _run(self, features: Iterable[NDArray[np.float32]]) -> Iterator[dict[str, NDArray[np.float32]]]:
-        return stream_in_chunks(
-            self._network,
-            features,
-            chunk_frames=CHUNK_FRAMES,
-            margin_frames=self.margin_frames,
-        )
+    def _run(
+        self, features: Iterable[NDArray[np.float32]], *, keep_features: bool = False
+    ) -> Iterator[dict[str, NDArray[np.float32]]]:
+        def network(features: NDArray[np.float32]) -> dict[str, NDArray[np.float32]]:
+            outputs = {name: array[0] for name, array in self.session.run({"features": features[None]}).items()}
+            return outputs | {"features": features.transpose(1, 0, 2)} if keep_features else outputs
 
-    def _network(self, features: NDArray[np.float32]) -> dict[str, NDArray[np.float32]]:
-        return {name: array[0] for name, array in self.session.run({"features": features[None]}).items()}
+        return stream_in_chunks(network, features, chunk_frames=CHUNK_FRAMES, margin_frames=self.margin_frames)
 
     def _gather(self, chunks: list[dict[str, NDArray[np.float32]]]) -> Curves:
         shapes = {name: [int(size) for size in axes[2:]] for name, axes in find_spec("transcription").outputs.items()}
@@ -167,7 +168,7 @@ def _keep(
     chunks: Iterable[dict[str, NDArray[np.float32]]], kept: list[dict[str, NDArray[np.float32]]]
 ) -> Iterator[dict[str, NDArray[np.float32]]]:
     for chunk in chunks:
-        kept.append(chunk)
+        kept.append({name: values for name, values in chunk.items() if name != "features"})
         yield chunk
 
 

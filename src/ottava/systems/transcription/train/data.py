@@ -22,7 +22,7 @@ from ottava.signal.logfreq import LogFrequency
 from ottava.symbolic.instruments import drum_class_of_key
 from ottava.training.order import Order
 
-__all__ = ["RenderedCrops", "TranscriptionData", "make_targets"]
+__all__ = ["RenderedCrops", "TranscriptionData", "made_corpus", "make_targets"]
 
 LOW_MIDI = 21
 PITCHES = 88
@@ -50,12 +50,11 @@ def make_targets(
     Returns
     -------
     dict of str to ndarray
-        ``onset``, ``frame``, ``offset``, ``velocity`` of shape (n_frames, 88); ``family`` (n_frames, 88, 6);
-        ``drum_onset``, ``drum_velocity`` (n_frames, 5). Velocities are 0..1, given wherever the onset is not 0.
+        ``onset``, ``frame``, ``offset``, ``velocity`` of shape (n_frames, 88); ``drum_onset``, ``drum_velocity``
+        (n_frames, 5). Velocities are 0..1, given wherever the onset is not 0.
     """
     shape = (n_frames, PITCHES)
     onset, frame, offset, velocity = (np.zeros(shape, np.float32) for _ in range(4))
-    family = np.zeros((*shape, len(FAMILIES)), np.float32)
     drum_onset, drum_velocity = (np.zeros((n_frames, len(DRUM_CLASSES)), np.float32) for _ in range(2))
     begin = notes[:, 0] / frame_s - first_frame
     end = notes[:, 1] / frame_s - first_frame
@@ -73,9 +72,8 @@ def make_targets(
         _mark(offset, None, g, p, 0)
         sounding = slice(max(round(f), 0), max(round(g), round(f) + 1, 0))
         frame[sounding, p] = 1
-        family[sounding, p, int(kind)] = 1
     return {
-        "onset": onset, "frame": frame, "offset": offset, "velocity": velocity, "family": family,
+        "onset": onset, "frame": frame, "offset": offset, "velocity": velocity,
         "drum_onset": drum_onset, "drum_velocity": drum_velocity,
     }  # fmt: skip
 
@@ -175,7 +173,7 @@ class RenderedCrops(Dataset[dict[str, Tensor]]):
         raise InputError("five damaged shards in a row", path=self.paths[0].parent)
 
 
-_PITCHED = ("onset", "frame", "offset", "velocity", "family")
+_PITCHED = ("onset", "frame", "offset", "velocity")
 
 
 def _transpose(
@@ -262,13 +260,12 @@ class TranscriptionData(L.LightningDataModule):
     def prepare_data(self) -> None:
         """Make the tiny corpus, if that is what is asked for. Lightning calls this in one process only."""
         if str(self.folder) == "made":
-            for split, count in (("train", 3), ("validation", 1)):
-                make_rendered(_made_folder(), Recipe(split=split, kinds={"piano": 1}, length_s=5), count=count)
+            made_corpus()
 
     def setup(self, stage: str | None = None) -> None:
         """Find the corpus."""
         if str(self.folder) == "made":
-            self.folder = _made_folder()
+            self.folder = made_corpus()
 
     def train_dataloader(self) -> DataLoader[dict[str, Tensor]]:
         """Return random, varied crops of the pieces for training, without end."""
@@ -283,6 +280,10 @@ class TranscriptionData(L.LightningDataModule):
         return DataLoader(crops, max(self.batch_size // 4, 1), num_workers=0)
 
 
-def _made_folder() -> Path:
+def made_corpus() -> Path:
+    """Return the folder of a tiny corpus made up out of nothing, after making what of it is missing."""
     # One for each user and version: made once, the same for all processes of a run.
-    return Path(tempfile.gettempdir()) / f"ottava-made-{__version__}-{getpass.getuser()}"
+    folder = Path(tempfile.gettempdir()) / f"ottava-made-{__version__}-{getpass.getuser()}"
+    for split, count in (("train", 3), ("validation", 1)):
+        make_rendered(folder, Recipe(split=split, kinds={"piano": 1}, length_s=5), count=count)
+    return folder

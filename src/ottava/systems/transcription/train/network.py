@@ -20,7 +20,6 @@ from torch.nn import functional as F
 __all__ = ["PITCHES", "PreStackedTranscriber", "UNet"]
 
 PITCHES = 88
-N_FAMILIES = 6
 N_DRUMS = 5
 HARMONICS = (-12, 0, 12, 19, 24, 28, 31, 34, 36)
 """Semitones from a pitch to its lower octave, itself, and its partials 2 to 8."""
@@ -85,8 +84,57 @@ class _Dilated(nn.Module):
         return x + torch.relu(self.norm(self.conv(x)))
 
 
+class DrumNetwork(nn.Module):
+    """Hits of drums from broad bands of the features; shares nothing with the notes.
+
+    Parameters
+    ----------
+    channels, bins : int
+        Size of the features.
+    widths : sequence of int
+        Channels of the convolutions, of which the first divides the number of bins by 4, each other by 2.
+    hidden : int
+        Width of the layers over time.
+    dilations : sequence of int
+        Dilation of each of those.
+    """
+
+    def __init__(
+        self,
+        channels: int = 2,
+        bins: int = 288,
+        widths: tuple[int, ...] = (16, 24, 32),
+        hidden: int = 96,
+        dilations: tuple[int, ...] = (1, 2, 4, 8),
+    ) -> None:
+        super().__init__()
+        strides = (4, *(2 for _ in widths[1:]))
+        self.bands = nn.Sequential(
+            *(
+                _conv(a, b, (3, 7 if s == 4 else 3), stride=s)
+                for (a, b), s in zip(pairwise((channels, *widths)), strides, strict=True)
+            )
+        )
+        self.enter = nn.Sequential(
+            nn.Conv1d(widths[-1] * (bins >> (len(widths) + 1)), hidden, 1, bias=False),
+            nn.BatchNorm1d(hidden),
+            nn.ReLU(inplace=True),
+        )
+        self.context = nn.Sequential(*(_Dilated(hidden, d) for d in dilations))
+        self.hits = nn.Conv1d(hidden, 2 * N_DRUMS, 3, padding=1)
+        self.margin_frames = len(widths) + sum(dilations) + 1
+        with torch.no_grad():
+            assert self.hits.bias is not None
+            self.hits.bias[:N_DRUMS] = -4.0
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return logits (B, T, 10): onsets and velocities of each class."""
+        hits: Tensor = self.hits(self.context(self.enter(_flatten(self.bands(x)))))
+        return hits.transpose(1, 2)
+
+
 class PreStackedTranscriber(nn.Module):
-    """U-Net and transcription network in one.
+    """U-Net and transcription network in one, and beside them a network for drums.
 
     Parameters
     ----------
@@ -131,17 +179,16 @@ class PreStackedTranscriber(nn.Module):
         self.context = nn.Sequential(*(_Dilated(context, d) for d in dilations))
         self.spread = nn.Conv1d(context, PITCHES * share, 1)
         self.merge = _conv(width + share, width + width // 2, (3, 1))
-        self.notes = nn.Conv2d(width + width // 2, 4 + N_FAMILIES, 1)
-        self.drums = nn.Conv1d(context, 2 * N_DRUMS, 3, padding=1)
+        self.notes = nn.Conv2d(width + width // 2, 4, 1)
+        self.drums = DrumNetwork(channels, bins)
         # Frames around a frame that its outputs depend on: each layer's reach in time, added up.
         levels = len(unet_widths) - 1
-        self.margin_frames = (1 + 2 * levels + 1 + (levels - 1) + 1) + (1 + 1 + 2) + sum(dilations) + 1
-        # Onsets, offsets and hits are rare; start from their usual frequency rather than from one half.
+        notes_reach = (1 + 2 * levels + 1 + (levels - 1) + 1) + (1 + 1 + 2) + sum(dilations) + 1
+        self.margin_frames = max(notes_reach, self.drums.margin_frames)
+        # Onsets and offsets are rare; start from their usual frequency rather than from one half.
         with torch.no_grad():
             assert self.notes.bias is not None
-            assert self.drums.bias is not None
             self.notes.bias[:3] = torch.tensor([-4.5, -3.0, -4.5])
-            self.drums.bias[:N_DRUMS] = -4.0
 
     def forward(self, features: Tensor) -> dict[str, Tensor]:
         """Return logits.
@@ -154,9 +201,13 @@ class PreStackedTranscriber(nn.Module):
         Returns
         -------
         dict of str to Tensor
-            ``onset``, ``frame``, ``offset``, ``velocity`` of shape (B, T, 88); ``family`` (B, T, 88, 6);
-            ``drum_onset``, ``drum_velocity`` (B, T, 5). All logits.
+            ``onset``, ``frame``, ``offset``, ``velocity`` of shape (B, T, 88); ``drum_onset``, ``drum_velocity``
+            (B, T, 5). All logits.
         """
+        return self.note_logits(features) | self.drum_logits(features)
+
+    def note_logits(self, features: Tensor) -> dict[str, Tensor]:
+        """Return those of :meth:`forward` that speak of notes."""
         x = features * 2 - 1
         z, bottom = self.unet(x)
         semitones = self.semitones(torch.cat([x, z], dim=1))
@@ -166,16 +217,12 @@ class PreStackedTranscriber(nn.Module):
         spread = self.spread(context).unflatten(1, (-1, PITCHES)).transpose(2, 3)
         merged = self.merge(torch.cat([local, torch.relu(spread)], dim=1))
         notes = self.notes(merged).permute(0, 2, 3, 1)
-        drums = self.drums(context).transpose(1, 2)
-        return {
-            "onset": notes[..., 0],
-            "frame": notes[..., 1],
-            "offset": notes[..., 2],
-            "velocity": notes[..., 3],
-            "family": notes[..., 4:],
-            "drum_onset": drums[..., :N_DRUMS],
-            "drum_velocity": drums[..., N_DRUMS:],
-        }
+        return {name: notes[..., i] for i, name in enumerate(("onset", "frame", "offset", "velocity"))}
+
+    def drum_logits(self, features: Tensor) -> dict[str, Tensor]:
+        """Return those of :meth:`forward` that speak of drums; no other part of the network has to do with them."""
+        drums = self.drums(features * 2 - 1)
+        return {"drum_onset": drums[..., :N_DRUMS], "drum_velocity": drums[..., N_DRUMS:]}
 
     def _stack(self, semitones: Tensor) -> Tensor:
         """Lay the semitones' features beside those of their harmonics; beyond the ends there is nothing."""

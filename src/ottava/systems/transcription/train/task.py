@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import asdict
+from pathlib import Path
 
 import lightning as L
 import numpy as np
@@ -13,42 +14,81 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ottava.errors import InputError
+from ottava.errors import InputError, TrainingError
 from ottava.io.files import atomic_write
-from ottava.results import Notes
+from ottava.results import Notes, check_choice
 from ottava.signal.logfreq import LogFrequency
 from ottava.systems.transcription.decode import decode
 from ottava.systems.transcription.train.network import PreStackedTranscriber
+from ottava.training.callbacks import load_checkpoint
 
 __all__ = ["TranscriptionTask", "losses"]
 
 
 def losses(logits: dict[str, Tensor], targets: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Return the parts of the loss, each a scalar already weighted.
+    """Return the parts of the loss that these logits have, each a scalar already weighted.
 
     Onsets, frames, offsets and drum hits are binary cross entropies, summed over pitches and averaged over frames.
-    Families count only where a note sounds, velocities only where one begins.
+    Velocities count only where a note or hit begins.
     """
+    parts = {}
+    for name, weight in (("onset", 1.0), ("frame", 0.5), ("offset", 0.25), ("drum_onset", 1.0)):
+        if name in logits:
+            total = F.binary_cross_entropy_with_logits(logits[name], targets[name], reduction="sum")
+            parts[name] = weight * total / logits[name].shape[:2].numel()
+    for name, begin, weight in (("velocity", "onset", 2.0), ("drum_velocity", "drum_onset", 1.0)):
+        if name in logits:
+            begins = targets[begin]
+            wrong = (torch.sigmoid(logits[name]) - targets[name]).square() * begins
+            parts[name] = weight * wrong.sum() / begins.sum().clamp(min=1)
+    return parts
 
-    def cross_entropy(name: str) -> Tensor:
-        total = F.binary_cross_entropy_with_logits(logits[name], targets[name], reduction="sum")
-        return total / logits[name].shape[:2].numel()
 
-    sounding = targets["frame"].unsqueeze(-1)
-    family = F.binary_cross_entropy_with_logits(logits["family"], targets["family"], reduction="none")
-    begins = targets["onset"]
-    velocity = (torch.sigmoid(logits["velocity"]) - targets["velocity"]).square() * begins
-    hits = targets["drum_onset"]
-    force = (torch.sigmoid(logits["drum_velocity"]) - targets["drum_velocity"]).square() * hits
-    return {
-        "onset": cross_entropy("onset"),
-        "frame": 0.5 * cross_entropy("frame"),
-        "offset": 0.25 * cross_entropy("offset"),
-        "family": (family * sounding).sum() / sounding.sum().clamp(min=1),
-        "velocity": 2 * velocity.sum() / begins.sum().clamp(min=1),
-        "drum_onset": cross_entropy("drum_onset"),
-        "drum_velocity": force.sum() / hits.sum().clamp(min=1),
-    }
+def save_network(network: nn.Module, path: str | os.PathLike[str]) -> None:
+    """Write weights as ``.safetensors``."""
+    with atomic_write(path, force=True) as file:
+        file.write(safetensors.torch.save({k: v.contiguous() for k, v in network.state_dict().items()}))
+
+
+def load_network(network: nn.Module, path: str | os.PathLike[str]) -> None:
+    """Take weights from a ``.safetensors`` file or from a checkpoint of a run.
+
+    Raises
+    ------
+    ottava.errors.InputError
+        If the file cannot be read or is of a network of other sizes.
+    """
+    try:
+        if Path(path).suffix == ".ckpt":
+            state = load_checkpoint(Path(path))["state_dict"]
+            weights = {name.removeprefix("network."): value for name, value in state.items()}
+        else:
+            weights = safetensors.torch.load_file(path)
+        network.load_state_dict(weights)
+    except (OSError, RuntimeError, TrainingError, safetensors.SafetensorError) as error:
+        found = str(error).splitlines()[-1].strip()
+        raise InputError("these weights do not fit", path=path, found=found) from error
+
+
+def warm_up_and_fall(task: L.LightningModule) -> dict[str, object]:
+    """Return AdamW with warm-up, a plateau and a linear fall, by the task's own settings."""
+    settings = task.hparams
+    decayed = [p for p in task.parameters() if p.ndim > 1]
+    kept = [p for p in task.parameters() if p.ndim <= 1]
+    groups = [
+        {"params": decayed, "weight_decay": settings["weight_decay"]},
+        {"params": kept, "weight_decay": 0.0},
+    ]
+    optimiser = torch.optim.AdamW(groups, lr=settings["learning_rate"])
+    total = max(int(task.trainer.estimated_stepping_batches), 1)
+
+    def factor(step: int) -> float:
+        rising = (step + 1) / max(float(settings["warmup_steps"]), 1)
+        falling = max((total - step) / max(float(settings["decay_share"]) * total, 1), 0.02)
+        return min(1.0, rising, falling)
+
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, factor)
+    return {"optimizer": optimiser, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
 
 class TranscriptionTask(L.LightningModule):
@@ -68,10 +108,10 @@ class TranscriptionTask(L.LightningModule):
         Last share of the steps, over which the learning rate falls to a fiftieth; constant before.
     weight_decay : float
         Of AdamW.
-    family_weight, drum_weight : float
-        Weights of the losses of families and of drum onsets.
+    only : {"notes", "drums"} or None
+        Train one half of the network and leave the other as it is: they have no weights in common.
     initial_weights : str or None
-        Weights to start from, ``.safetensors`` written by :meth:`TranscriptionTask.save_weights`.
+        Weights to start from: a checkpoint, or ``.safetensors`` written by :meth:`TranscriptionTask.save_weights`.
     """
 
     def __init__(
@@ -84,8 +124,7 @@ class TranscriptionTask(L.LightningModule):
         warmup_steps: int = 200,
         decay_share: float = 0.3,
         weight_decay: float = 1e-3,
-        family_weight: float = 1.0,
-        drum_weight: float = 1.0,
+        only: str | None = None,
         initial_weights: str | None = None,
     ) -> None:
         super().__init__()
@@ -96,16 +135,17 @@ class TranscriptionTask(L.LightningModule):
             unet_widths=tuple(unet_widths or (8, 16, 24, 32)),
             dilations=tuple(dilations or (1, 2, 4, 8, 16)),
         ).to(memory_format=torch.channels_last)
-        self.learning_rate, self.warmup_steps = learning_rate, warmup_steps
-        self.decay_share, self.weight_decay = decay_share, weight_decay
-        self.weights = {"family": family_weight, "drum_onset": drum_weight}
+        if only is not None:
+            check_choice("only", only, ("notes", "drums"))
+        for name, parameter in self.network.named_parameters():
+            parameter.requires_grad = only is None or name.startswith("drums.") == (only == "drums")
+        self.only = only
         if initial_weights:
             self.load_weights(initial_weights)
 
     def save_weights(self, path: str | os.PathLike[str]) -> None:
         """Write the network's weights as safetensors, to start another training from."""
-        with atomic_write(path, force=True) as file:
-            file.write(safetensors.torch.save({k: v.contiguous() for k, v in self.network.state_dict().items()}))
+        save_network(self.network, path)
 
     def load_weights(self, path: str | os.PathLike[str]) -> None:
         """Take the weights that :meth:`save_weights` wrote.
@@ -115,36 +155,41 @@ class TranscriptionTask(L.LightningModule):
         ottava.errors.InputError
             If the file cannot be read or is of a network of other sizes.
         """
-        try:
-            self.network.load_state_dict(safetensors.torch.load_file(path))
-        except (OSError, RuntimeError, safetensors.SafetensorError) as error:
-            found = str(error).splitlines()[-1].strip()
-            raise InputError("these weights do not fit", path=path, found=found) from error
+        load_network(self.network, path)
 
     def forward(self, features: Tensor) -> dict[str, Tensor]:
         """Return the network's logits for features of shape (B, channels, T, bins)."""
         logits: dict[str, Tensor] = self.network(features.contiguous(memory_format=torch.channels_last))
         return logits
 
+    def _losses(self, batch: dict[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        features = batch["features"].contiguous(memory_format=torch.channels_last)
+        logits: dict[str, Tensor] = {}
+        if self.only != "drums":
+            logits |= self.network.note_logits(features)
+        if self.only != "notes":
+            logits |= self.network.drum_logits(features)
+        return logits, losses(logits, batch)
+
     def training_step(self, batch: dict[str, Tensor], _: int) -> Tensor:
         """Return the loss of one batch."""
-        parts = losses(self(batch["features"]), batch)
-        total = torch.stack([self.weights.get(k, 1.0) * v for k, v in parts.items()]).sum()
+        parts = self._losses(batch)[1]
+        total = torch.stack(list(parts.values())).sum()
         self.log("train/loss", total, prog_bar=True)
         self.log_dict({f"train/{k}": v for k, v in parts.items()})
         return total
 
     def validation_step(self, batch: dict[str, Tensor], _: int) -> None:
         """Log the losses, and precision and recall of frames and of onset peaks at fixed thresholds."""
-        logits = self(batch["features"])
-        parts = losses(logits, batch)
+        logits, parts = self._losses(batch)
         size = len(batch["features"])
         self.log("valid/loss", torch.stack(list(parts.values())).sum(), batch_size=size, prog_bar=True)
         self.log_dict({f"valid/{k}": v for k, v in parts.items()}, batch_size=size)
-        frames = torch.sigmoid(logits["frame"]) > 0.5
-        self._log_f("frame", frames, batch["frame"] > 0.5, size)
-        self._log_f("onset", _peaks(torch.sigmoid(logits["onset"]), 0.4), _peaks(batch["onset"], 0.5), size)
-        self._log_f("drum", _peaks(torch.sigmoid(logits["drum_onset"]), 0.4), _peaks(batch["drum_onset"], 0.5), size)
+        if "frame" in logits:
+            self._log_f("frame", torch.sigmoid(logits["frame"]) > 0.5, batch["frame"] > 0.5, size)
+        for name in ("onset", "drum_onset"):
+            if name in logits:
+                self._log_f(name, _peaks(torch.sigmoid(logits[name]), 0.4), _peaks(batch[name], 0.5), size)
 
     def _log_f(self, name: str, estimate: Tensor, truth: Tensor, size: int) -> None:
         if name != "frame":  # an onset may be one frame off
@@ -156,26 +201,11 @@ class TranscriptionTask(L.LightningModule):
         precision = (estimate & reach_t).sum() / estimate.sum().clamp(min=1)
         recall = (truth & reach_e).sum() / truth.sum().clamp(min=1)
         f = 2 * precision * recall / (precision + recall).clamp(min=1e-9)
-        self.log(f"valid/{name}_f", f, batch_size=size, prog_bar=name == "onset")
+        self.log(f"valid/{name}_f", f, batch_size=size, prog_bar=name != "frame")
 
     def configure_optimizers(self) -> dict[str, object]:
         """Return AdamW with warm-up, a plateau and a linear fall."""
-        decayed = [p for p in self.parameters() if p.ndim > 1]
-        kept = [p for p in self.parameters() if p.ndim <= 1]
-        groups = [
-            {"params": decayed, "weight_decay": self.weight_decay},
-            {"params": kept, "weight_decay": 0.0},
-        ]
-        optimiser = torch.optim.AdamW(groups, lr=self.learning_rate)
-        total = max(int(self.trainer.estimated_stepping_batches), 1)
-
-        def factor(step: int) -> float:
-            rising = min(1.0, (step + 1) / max(self.warmup_steps, 1))
-            falling = max((total - step) / max(self.decay_share * total, 1), 0.02)
-            return min(rising, falling)
-
-        schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, factor)
-        return {"optimizer": optimiser, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+        return warm_up_and_fall(self)
 
     def export_module(self) -> nn.Module:
         """Return the network with probabilities in place of logits."""

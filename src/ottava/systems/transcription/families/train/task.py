@@ -1,0 +1,129 @@
+"""What is trained: who plays each note of the truth."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import asdict
+
+import lightning as L
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from ottava.results import FAMILIES, Notes
+from ottava.signal.logfreq import LogFrequency
+from ottava.systems.transcription.families.naming import BELOW, BINS, FRAMES, LEAD
+from ottava.systems.transcription.families.train.network import FamilyNetwork
+from ottava.systems.transcription.train.task import load_network, save_network, warm_up_and_fall
+
+__all__ = ["FamilyTask"]
+
+
+class FamilyTask(L.LightningModule):
+    """Train :class:`FamilyNetwork` on the onsets of the truth.
+
+    Parameters
+    ----------
+    widths : list of int
+        See :class:`FamilyNetwork`.
+    hidden, layers : int
+        See :class:`FamilyNetwork`.
+    dropout : float
+        See :class:`FamilyNetwork`.
+    learning_rate, warmup_steps, decay_share, weight_decay
+        See :class:`.task.TranscriptionTask`.
+    initial_weights : str or None
+        Weights to start from: a checkpoint, or ``.safetensors`` written by :meth:`FamilyTask.save_weights`.
+    """
+
+    def __init__(
+        self,
+        widths: list[int] | None = None,
+        hidden: int = 128,
+        layers: int = 2,
+        dropout: float = 0.15,
+        learning_rate: float = 2e-3,
+        warmup_steps: int = 100,
+        decay_share: float = 0.6,
+        weight_decay: float = 1e-2,
+        initial_weights: str | None = None,
+    ) -> None:
+        super().__init__()
+        self.save_hyperparameters(ignore=["initial_weights"])
+        self.network = FamilyNetwork(
+            widths=tuple(widths or (12, 24, 40, 64)), hidden=hidden, layers=layers, dropout=dropout
+        )
+        self.learning_rate, self.warmup_steps = learning_rate, warmup_steps
+        self.decay_share, self.weight_decay = decay_share, weight_decay
+        if initial_weights:
+            load_network(self.network, initial_weights)
+
+    def _judge(self, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
+        alone, together = self.network(batch["patches"], batch["pitch"], batch["time_s"])
+        there = batch["target"].sum(2) > 0
+        return alone[there], together[there], batch["target"][there]
+
+    def training_step(self, batch: dict[str, Tensor], _: int) -> Tensor:
+        """Return the loss of one batch: what each note says alone counts half."""
+        alone, together, target = self._judge(batch)
+        first, second = F.cross_entropy(alone, target), F.cross_entropy(together, target)
+        self.log("train/alone", first)
+        self.log("train/together", second, prog_bar=True)
+        return 0.5 * first + second
+
+    def validation_step(self, batch: dict[str, Tensor], _: int) -> None:
+        """Log losses and shares of right families, over all notes and as the mean of the families."""
+        alone, together, target = self._judge(batch)
+        n = len(target)
+        self.log("valid/alone", F.cross_entropy(alone, target), batch_size=n)
+        self.log("valid/loss", F.cross_entropy(together, target), batch_size=n, prog_bar=True)
+        truth = target.argmax(1)
+        for name, logits in (("alone", alone), ("together", together)):
+            right = (logits.argmax(1) == truth).float()
+            self.log(f"valid/right_{name}", right.mean(), batch_size=n)
+
+    def configure_optimizers(self) -> dict[str, object]:
+        """Return AdamW with warm-up, a plateau and a linear fall."""
+        return warm_up_and_fall(self)
+
+    def save_weights(self, path: str | os.PathLike[str]) -> None:
+        """Write the network's weights as safetensors, to start another training from."""
+        save_network(self.network, path)
+
+    def export_module(self) -> nn.Module:
+        """Return the network with probabilities in place of logits."""
+        return _Probabilities(self.network)
+
+    def example_inputs(self, n_notes: int) -> dict[str, Tensor]:
+        """Return a scale of tones with a few partials each."""
+        patches = torch.zeros(1, n_notes, 2, FRAMES, BINS)
+        pitch = torch.arange(n_notes)[None] % 88
+        fall = torch.linspace(0.8, 0.4, FRAMES)
+        for n, semitones in enumerate((0, 12, 19, 24, 28, 31)):
+            patches[..., LEAD:, BELOW + 3 * semitones] = fall[LEAD:] - 0.05 * n
+        return {"patches": patches, "pitch": pitch, "time_s": 0.1 * torch.arange(n_notes, dtype=torch.float32)[None]}
+
+    def decode_outputs(self, outputs: dict[str, NDArray[np.float32]]) -> Notes:
+        """Return a note for each, with its likeliest family."""
+        family = outputs["family"][0]
+        n = len(family)
+        return Notes(
+            np.arange(n), np.arange(n) + 1, np.full(n, 60), np.full(n, 64), family.max(1),
+            [FAMILIES[i] for i in family.argmax(1)],
+        )  # fmt: skip
+
+    def feature_parameters(self) -> dict[str, object]:
+        """Return how features are computed."""
+        return asdict(LogFrequency())
+
+
+class _Probabilities(nn.Module):
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, patches: Tensor, pitch: Tensor, time_s: Tensor) -> Tensor:
+        _, together = self.network(patches, pitch, time_s)
+        return torch.softmax(together, dim=2)
