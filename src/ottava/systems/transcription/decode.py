@@ -17,12 +17,10 @@ from numpy.typing import NDArray
 from ottava.errors import UsageError
 from ottava.results import DRUM_CLASSES, FAMILIES, Notes, check_choice
 from ottava.symbolic.instruments import key_of_drum_class
-from ottava.systems.transcription.families.naming import FRAMES, LEAD, Naming, Roll, cut
+from ottava.systems.transcription.families.naming import FRAMES, LEAD, LOW_MIDI, Naming, Roll, cut
 
 __all__ = ["Thresholds", "decode", "decode_stream"]
 
-LOW_MIDI = 21
-"""Pitch of the first column of the posteriors: A0."""
 _LOOK_BACK, _LOOK_AHEAD = LEAD, FRAMES - LEAD
 """Frames around an onset that are cut out to name its player."""
 _DRUM_LENGTH_S = 0.1

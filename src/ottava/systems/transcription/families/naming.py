@@ -14,10 +14,11 @@ from ottava.runtime.session import Session
 from ottava.runtime.weights import find_weights
 from ottava.systems.transcription.families import SPEC
 
-__all__ = ["BELOW", "BINS", "FRAMES", "GROUP", "LEAD", "LOW_MIDI", "Naming", "Roll", "cut"]
+__all__ = ["BELOW", "BINS", "FRAMES", "GROUP", "LEAD", "LOW_MIDI", "PITCHES", "Naming", "Roll", "cut"]
 
 _T = TypeVar("_T", bound=np.generic)
-LOW_MIDI = 21
+LOW_MIDI, PITCHES = 21, 88
+"""The keys of a piano: the lowest, A0, and how many."""
 LEAD = 3
 """Frames of a patch before the onset."""
 FRAMES = 24

@@ -20,12 +20,11 @@ from ottava.errors import InputError
 from ottava.results import DRUM_CLASSES, FAMILIES
 from ottava.signal.logfreq import LogFrequency
 from ottava.symbolic.instruments import drum_class_of_key
+from ottava.systems.transcription.families.naming import LOW_MIDI, PITCHES
 from ottava.training.order import Order
 
 __all__ = ["RenderedCrops", "TranscriptionData", "made_corpus", "make_targets"]
 
-LOW_MIDI = 21
-PITCHES = 88
 ONSET_REACH = 1.5
 """Frames from an onset at which its target has fallen to zero."""
 

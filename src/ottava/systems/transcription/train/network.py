@@ -17,19 +17,22 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-__all__ = ["PITCHES", "PreStackedTranscriber", "UNet"]
+from ottava.systems.transcription.families.naming import PITCHES
 
-PITCHES = 88
+__all__ = ["DrumNetwork", "PreStackedTranscriber", "UNet", "conv"]
+
 N_DRUMS = 5
 HARMONICS = (-12, 0, 12, 19, 24, 28, 31, 34, 36)
 """Semitones from a pitch to its lower octave, itself, and its partials 2 to 8."""
 
 
-def _conv(inputs: int, outputs: int, kernel: tuple[int, int], *, stride: int = 1, dilation: int = 1) -> nn.Sequential:
-    """Return convolution, batch normalisation and ReLU; kernel is (time, frequency), the stride in frequency."""
+def conv(
+    inputs: int, outputs: int, kernel: tuple[int, int], *, stride: tuple[int, int] = (1, 1), dilation: int = 1
+) -> nn.Sequential:
+    """Return convolution, batch normalisation and ReLU; pairs are (time, frequency), the dilation is in time."""
     padding = (kernel[0] // 2 * dilation, kernel[1] // 2)
     return nn.Sequential(
-        nn.Conv2d(inputs, outputs, kernel, (1, stride), padding, (dilation, 1), bias=False),
+        nn.Conv2d(inputs, outputs, kernel, stride, padding, (dilation, 1), bias=False),
         nn.BatchNorm2d(outputs),
         nn.ReLU(inplace=True),
     )
@@ -48,14 +51,14 @@ class UNet(nn.Module):
 
     def __init__(self, inputs: int, outputs: int, widths: tuple[int, ...] = (8, 16, 24, 32)) -> None:
         super().__init__()
-        self.stem = _conv(inputs, widths[0], (3, 3))
+        self.stem = conv(inputs, widths[0], (3, 3))
         pairs = list(pairwise(widths))
         self.down = nn.ModuleList(
-            nn.Sequential(_conv(a, b, (3, 3), stride=2), _conv(b, b, (3, 3), dilation=2 if b == widths[-1] else 1))
+            nn.Sequential(conv(a, b, (3, 3), stride=(1, 2)), conv(b, b, (3, 3), dilation=2 if b == widths[-1] else 1))
             for a, b in pairs
         )
         self.narrow = nn.ModuleList(nn.Conv2d(b, a, 1) for a, b in reversed(pairs))
-        self.up = nn.ModuleList(_conv(a, a, (3, 3)) for a, _ in list(reversed(pairs))[:-1])
+        self.up = nn.ModuleList(conv(a, a, (3, 3)) for a, _ in list(reversed(pairs))[:-1])
         self.last = nn.Conv2d(widths[0], outputs, 3, padding=1)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
@@ -111,7 +114,7 @@ class DrumNetwork(nn.Module):
         strides = (4, *(2 for _ in widths[1:]))
         self.bands = nn.Sequential(
             *(
-                _conv(a, b, (3, 7 if s == 4 else 3), stride=s)
+                conv(a, b, (3, 7 if s == 4 else 3), stride=(1, s))
                 for (a, b), s in zip(pairwise((channels, *widths)), strides, strict=True)
             )
         )
@@ -166,19 +169,19 @@ class PreStackedTranscriber(nn.Module):
     ) -> None:
         super().__init__()
         self.unet = UNet(channels, z_channels, tuple(unet_widths))
-        self.semitones = _conv(channels + z_channels, width // 2, (3, 3), stride=3)
-        self.harmonics = _conv(width // 2 * len(HARMONICS), width, (1, 1))
-        self.local = nn.Sequential(_conv(width, width, (3, 3)), _conv(width, width, (5, 1)))
+        self.semitones = conv(channels + z_channels, width // 2, (3, 3), stride=(1, 3))
+        self.harmonics = conv(width // 2 * len(HARMONICS), width, (1, 1))
+        self.local = nn.Sequential(conv(width, width, (3, 3)), conv(width, width, (5, 1)))
         share = 6
-        self.gather = _conv(width, share, (1, 1))
-        self.lowest = _conv(unet_widths[-1], 8, (1, 1))
+        self.gather = conv(width, share, (1, 1))
+        self.lowest = conv(unet_widths[-1], 8, (1, 1))
         flat = PITCHES * share + 8 * (bins >> (len(unet_widths) - 1))
         self.enter = nn.Sequential(
             nn.Conv1d(flat, context, 1, bias=False), nn.BatchNorm1d(context), nn.ReLU(inplace=True)
         )
         self.context = nn.Sequential(*(_Dilated(context, d) for d in dilations))
         self.spread = nn.Conv1d(context, PITCHES * share, 1)
-        self.merge = _conv(width + share, width + width // 2, (3, 1))
+        self.merge = conv(width + share, width + width // 2, (3, 1))
         self.notes = nn.Conv2d(width + width // 2, 4, 1)
         self.drums = DrumNetwork(channels, bins)
         # Frames around a frame that its outputs depend on: each layer's reach in time, added up.

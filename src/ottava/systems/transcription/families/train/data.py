@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from dataclasses import dataclass
 from pathlib import Path
 
 import lightning as L
@@ -16,12 +17,17 @@ from ottava.corpora.rendered import load_about, load_item
 from ottava.errors import InputError
 from ottava.results import FAMILIES
 from ottava.signal.logfreq import LogFrequency
-from ottava.systems.transcription.families.naming import BINS, FRAMES, GROUP, LOW_MIDI, cut
-from ottava.systems.transcription.families.train.network import PITCHES
+from ottava.systems.transcription.families.naming import BINS, FRAMES, GROUP, LOW_MIDI, PITCHES, cut
 from ottava.systems.transcription.train.data import made_corpus
 from ottava.training.order import Order
 
 __all__ = ["FamilyData", "NoteGroups"]
+
+_EXCERPT = 500
+"""Frames from which a group is drawn, 12 s."""
+_JOINED = 0.5
+"""Share of groups from two items at once. Who plays together is the corpus's choice, and must not be learnt: else a
+piano that only ever plays alone makes everybody near it a piano."""
 
 
 class NoteGroups(Dataset[dict[str, Tensor]]):
@@ -34,8 +40,8 @@ class NoteGroups(Dataset[dict[str, Tensor]]):
     n_notes : int
         Notes in a group.
     augment : bool
-        Draw item and place at random; move the pitch, vary level and colour, and now and then lay another item
-        underneath. A group is a function of its number and the seed.
+        Draw item and place at random, half of the time two items at once; move the pitch, vary level and
+        colour. A group is a function of its number and the seed.
     seed : int
         With its number, names a group.
     shares : dict of str to float or None
@@ -65,31 +71,40 @@ class NoteGroups(Dataset[dict[str, Tensor]]):
 
     def __getitem__(self, index: int) -> dict[str, Tensor]:
         rng = np.random.default_rng((self.seed, index)) if self.augment else None
-        frame = pitch = np.zeros(0, np.int64)
-        while not len(frame):  # an item of nothing but rests has no group
-            levels, notes = load_item(self.paths[index])[:2] if rng is None else self._draw(rng)
-            frame, pitch, target = self._notes(notes, levels.shape[1])
-            if rng is None:
-                break
-        n = min(self.n_notes, len(frame))
-        first = (len(frame) - n) // 2 if rng is None else int(rng.integers(len(frame) - n + 1))
+        if rng is None:
+            stored, notes, _ = load_item(self.paths[index])
+            scene = _Scene.of(stored, notes, self.frame_s)
+        else:
+            scene = self._excerpt(rng)
+            if rng.random() < _JOINED:
+                scene = scene.join(self._excerpt(rng).move(int(rng.integers(-3, 4))), rng.uniform(-0.12, 0.04))
+        n = min(self.n_notes, len(scene.frame))
+        first = (len(scene.frame) - n) // 2 if rng is None else int(rng.integers(len(scene.frame) - n + 1))
         chosen = slice(first, first + n)
-        frame, pitch, target = frame[chosen], pitch[chosen], target[chosen]
+        frame, pitch, target = scene.frame[chosen], scene.pitch[chosen], scene.target[chosen]
         time_s = frame * self.frame_s
         if rng is not None:
             frame = np.maximum(frame + rng.integers(-1, 2, n), 0)
-        patches = _levels(cut(levels, frame, pitch))
+        patches = cut(scene.levels, frame, pitch)
         if rng is not None:
-            if rng.random() < 0.25:
-                patches = self._overlay(patches, frame, pitch, rng)
             patches, pitch = _vary(patches, pitch, rng)
         missing = self.n_notes - n  # a short group is filled up with notes that count for nothing
         return {
             "patches": torch.from_numpy(np.pad(patches, ((0, missing), (0, 0), (0, 0), (0, 0)))),
             "pitch": torch.from_numpy(np.pad(pitch, (0, missing))),
             "time_s": torch.from_numpy(np.pad(time_s, (0, missing), constant_values=1e3).astype(np.float32)),
-            "target": torch.from_numpy(np.pad(target, ((0, missing), (0, 0)))),
+            "target": torch.from_numpy(np.pad(target / target.sum(1, keepdims=True), ((0, missing), (0, 0)))),
         }
+
+    def _excerpt(self, rng: np.random.Generator) -> _Scene:
+        """Return some seconds of an item in which somebody plays."""
+        while True:
+            stored, notes = self._draw(rng)
+            begin = int(rng.integers(max(stored.shape[1] - _EXCERPT, 0) + 1))
+            notes = notes - np.array([begin * self.frame_s, begin * self.frame_s, 0, 0, 0], np.float32)
+            scene = _Scene.of(stored[:, begin : begin + _EXCERPT], notes, self.frame_s)
+            if len(scene.frame):
+                return scene
 
     def _draw(self, rng: np.random.Generator) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
         """Return the levels and notes of an item."""
@@ -102,37 +117,51 @@ class NoteGroups(Dataset[dict[str, Tensor]]):
                 warnings.warn(f"{error}; drawing another", stacklevel=2)
         raise InputError("five damaged shards in a row", path=self.paths[0].parent)
 
-    def _notes(
-        self, notes: NDArray[np.float32], n_frames: int
-    ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float32]]:
-        """Return frame, pitch and shares of families of each onset; unisons are one."""
+
+@dataclass(frozen=True)
+class _Scene:
+    """Levels (channels, T, bins), and frame, pitch and families (N, 6) of the onsets, in their order."""
+
+    levels: NDArray[np.float32]
+    frame: NDArray[np.int64]
+    pitch: NDArray[np.int64]
+    target: NDArray[np.float32]
+
+    @classmethod
+    def of(cls, stored: NDArray[np.uint8], notes: NDArray[np.float32], frame_s: float) -> _Scene:
+        """Read a shard."""
         notes = notes[notes[:, 4] < len(FAMILIES)]
-        frame = np.rint(notes[:, 0] / self.frame_s).astype(np.int64)
-        pitch = notes[:, 2].astype(np.int64) - LOW_MIDI
-        inside = (pitch >= 0) & (pitch < PITCHES) & (frame < n_frames - FRAMES // 2)
-        place = np.stack([frame[inside], pitch[inside]], axis=1)
-        unique, back = np.unique(place, axis=0, return_inverse=True)
-        target = np.zeros((len(unique), len(FAMILIES)), np.float32)
-        target[back.ravel(), notes[inside, 4].astype(int)] = 1
-        return unique[:, 0], unique[:, 1], target / target.sum(1, keepdims=True)
+        target = np.eye(len(FAMILIES), dtype=np.float32)[notes[:, 4].astype(int)]
+        frame, pitch = np.rint(notes[:, 0] / frame_s).astype(np.int64), notes[:, 2].astype(np.int64) - LOW_MIDI
+        return cls(stored.astype(np.float32) / np.float32(255), frame, pitch, target)._inside()
 
-    def _overlay(
-        self,
-        patches: NDArray[np.float32],
-        frame: NDArray[np.int64],
-        pitch: NDArray[np.int64],
-        rng: np.random.Generator,
-    ) -> NDArray[np.float32]:
-        """Lay another item underneath, softer, by adding powers."""
-        levels, _ = self._draw(rng)
-        begin = int(rng.integers(max(levels.shape[1] - (frame[-1] - frame[0]), 1)))
-        there = np.minimum(begin + frame - frame[0], levels.shape[1] - 1)
-        other = _levels(cut(levels, there, pitch)) - np.float32(rng.uniform(0.03, 0.2))
-        return np.asarray(np.log10(10 ** (10 * patches) + 10 ** (10 * other)) / 10, np.float32)
+    def _inside(self) -> _Scene:
+        """Leave out what has too little sound or lies outside the keys; unisons become one note of several families."""
+        last = self.levels.shape[1] - FRAMES // 2
+        keep = (self.pitch >= 0) & (self.pitch < PITCHES) & (self.frame >= 0) & (self.frame < last)
+        place, back = np.unique(np.stack([self.frame, self.pitch], 1)[keep], axis=0, return_inverse=True)
+        target = np.zeros((len(place), len(FAMILIES)), np.float32)
+        np.maximum.at(target, back.ravel(), self.target[keep])
+        return _Scene(self.levels, place[:, 0], place[:, 1], target)
 
+    def move(self, semitones: int) -> _Scene:
+        """Shift along pitch; what comes in from outside is silent."""
+        levels = np.zeros_like(self.levels)
+        up, down = max(3 * semitones, 0), max(-3 * semitones, 0)
+        bins = levels.shape[2]
+        levels[:, :, up : bins - down] = self.levels[:, :, down : bins - up]
+        return _Scene(levels, self.frame, self.pitch + semitones, self.target)._inside()
 
-def _levels(stored: NDArray[np.uint8]) -> NDArray[np.float32]:
-    return stored.astype(np.float32) / np.float32(255)
+    def join(self, other: _Scene, gain: float) -> _Scene:
+        """Let another scene sound at the same time: powers add, as phases are as good as independent."""
+        n = min(self.levels.shape[1], other.levels.shape[1])
+        power = 10 ** (10 * self.levels[:, :n]) + 10 ** (10 * (other.levels[:, :n] + np.float32(gain)))
+        return _Scene(
+            (np.log10(power) / 10).astype(np.float32),
+            np.concatenate([self.frame, other.frame]),
+            np.concatenate([self.pitch, other.pitch]),
+            np.concatenate([self.target, other.target]),
+        )._inside()
 
 
 def _vary(

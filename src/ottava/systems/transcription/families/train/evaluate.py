@@ -18,11 +18,9 @@ from ottava.corpora.pairs import Pairs
 from ottava.io.audio import load_audio
 from ottava.results import FAMILIES, Notes
 from ottava.signal.logfreq import LogFrequency
-from ottava.systems.transcription.families.naming import LOW_MIDI, Naming, Roll, cut
+from ottava.systems.transcription.families.naming import LOW_MIDI, PITCHES, Naming, Roll, cut
 
 __all__ = ["evaluate", "name_truth"]
-
-PITCHES = 88
 
 
 def evaluate(weights: str | os.PathLike[str] | None, data: Path) -> Iterable[dict[str, Any]]:

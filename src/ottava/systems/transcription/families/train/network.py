@@ -6,19 +6,10 @@ import torch
 from torch import Tensor, nn
 
 from ottava.results import FAMILIES
-from ottava.systems.transcription.families.naming import BINS
+from ottava.systems.transcription.families.naming import BINS, PITCHES
+from ottava.systems.transcription.train.network import conv
 
-__all__ = ["PITCHES", "FamilyNetwork"]
-
-PITCHES = 88
-
-
-def _conv(inputs: int, outputs: int, kernel: tuple[int, int], stride: tuple[int, int]) -> nn.Sequential:
-    return nn.Sequential(
-        nn.Conv2d(inputs, outputs, kernel, stride, (kernel[0] // 2, kernel[1] // 2), bias=False),
-        nn.BatchNorm2d(outputs),
-        nn.ReLU(inplace=True),
-    )
+__all__ = ["FamilyNetwork"]
 
 
 class FamilyNetwork(nn.Module):
@@ -50,10 +41,10 @@ class FamilyNetwork(nn.Module):
         super().__init__()
         a, b, c, d = widths
         self.body = nn.Sequential(
-            _conv(channels, a, (3, 5), (1, 2)),
-            _conv(a, b, (3, 3), (2, 2)),
-            _conv(b, c, (3, 3), (1, 2)),
-            _conv(c, d, (3, 3), (2, 2)),
+            conv(channels, a, (3, 5), stride=(1, 2)),
+            conv(a, b, (3, 3), stride=(2, 2)),
+            conv(b, c, (3, 3), stride=(1, 2)),
+            conv(c, d, (3, 3), stride=(2, 2)),
         )
         self.enter = nn.Linear(2 * d * (BINS // 16), hidden)
         self.pitch = nn.Embedding(PITCHES, hidden)
