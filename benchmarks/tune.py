@@ -26,9 +26,9 @@ from ottava.corpora.rendered import load_item
 from ottava.errors import OttavaError
 from ottava.io.files import atomic_write
 from ottava.metrics.transcription import count, mean, pool, score
-from ottava.results import FAMILIES, Notes
+from ottava.results import DRUM_CLASSES, FAMILIES, Notes
 from ottava.runtime.chunks import run_in_chunks
-from ottava.systems.transcription.decode import Thresholds, decode
+from ottava.systems.transcription.decode import DRUM_SHARES, Thresholds, decode
 from ottava.systems.transcription.run import CHUNK_FRAMES, Transcriber
 from ottava.training.evaluate import render_csv
 from ottava.training.provenance import provenance
@@ -90,6 +90,23 @@ def rate_drums(examples: Sequence[Example], thresholds: Thresholds) -> dict[str,
     return {"goal": pooled, "drum_f": pooled}
 
 
+def rate_classes(examples: Sequence[Example]) -> list[dict[str, Any]]:
+    """Return for each class of drums the height of a hit that is best for it alone, and its F there."""
+    found = []
+    for name in DRUM_CLASSES:
+        share = DRUM_SHARES[name]
+        scored = {}
+        for height in GRID["drum"]:
+            if height > share:  # the threshold would be above 1
+                break
+            limits = Thresholds(drum=height / share)
+            counts = [count(example.truth.of("drums"), _decode(example, limits, ["drums"])) for example in examples]
+            scored[height] = score(pool(counts))[f"drum_{name}_f"]
+        best = max(scored, key=lambda height: scored[height])
+        found.append({"class": name, "drum": best, "drum_f": round(scored[best], 5)})
+    return found
+
+
 def _decode(example: Example, thresholds: Thresholds, instruments: Sequence[str]) -> Notes:
     return decode(example.posteriors, frame_s=example.frame_s, thresholds=thresholds, instruments=instruments)
 
@@ -145,11 +162,14 @@ def main() -> None:
     best = climb(shown(rate_notes), [name for name in GRID if name != "drum"], Thresholds())
     if any(len(example.truth.of("drums")) for example in examples):
         best = climb(shown(rate_drums), ["drum"], best)
+        for row in rate_classes(examples):
+            rows.append(row)
+            print("  ".join(f"{key} {value}" for key, value in row.items()))
     chosen = rate_notes(examples, best) | rate_drums(examples, best)
     rows.append(asdict(best) | {k: round(v, 5) for k, v in chosen.items() if k != "goal"})
     print("chosen:", "  ".join(f"{key} {value:g}" for key, value in rows[-1].items()))
     options.out.parent.mkdir(parents=True, exist_ok=True)
-    columns = dict.fromkeys([*GRID, "note_f", "note_offset_f", "drum_f"], "")
+    columns = dict.fromkeys([*GRID, "class", "note_f", "note_offset_f", "drum_f"], "")
     with atomic_write(options.out, force=True) as file:
         file.write(render_csv([columns | row | about for row in rows]).encode())
     print(options.out)

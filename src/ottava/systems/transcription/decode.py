@@ -19,13 +19,13 @@ from ottava.results import DRUM_CLASSES, FAMILIES, Notes, check_choice
 from ottava.symbolic.instruments import key_of_drum_class
 from ottava.systems.transcription.families.naming import FRAMES, LEAD, LOW_MIDI, Naming, Roll, cut
 
-__all__ = ["Thresholds", "decode", "decode_stream"]
+__all__ = ["DRUM_SHARES", "Thresholds", "decode", "decode_stream"]
 
 _LOOK_BACK, _LOOK_AHEAD = LEAD, FRAMES - LEAD
 """Frames around an onset that are cut out to name its player."""
 _DRUM_LENGTH_S = 0.1
-_DRUM_SHARES = {"kick": 1.0, "snare": 1.0, "hi-hat": 0.5, "toms": 1.0, "cymbals": 0.5}
-"""Of the threshold, for each class: soft and frequent ones are less sure of themselves. From validation, too."""
+DRUM_SHARES = {"kick": 1.0, "snare": 0.85, "hi-hat": 0.5, "toms": 0.8, "cymbals": 1.0}
+"""Of the threshold, for each class: the softer ones are less sure of themselves. From the validation split, too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,15 +41,16 @@ class Thresholds:
     offset : float
         Least height of an offset maximum that ends a note, 0 to 1.
     drum : float
-        Least height of a drum hit's maximum, 0 to 1; half as much is enough for hi-hats and cymbals.
+        Least height of a drum hit's maximum, 0 to 1, for a kick; the share of it that is enough for each other class is
+        in :data:`DRUM_SHARES`.
     min_note_s : float
         Notes shorter than this are left out, in seconds.
     """
 
-    onset: float = 0.325
-    frame: float = 0.2
-    offset: float = 0.1
-    drum: float = 0.3
+    onset: float = 0.3
+    frame: float = 0.25
+    offset: float = 0.15
+    drum: float = 0.35
     min_note_s: float = 0.03
 
     def __post_init__(self) -> None:
@@ -207,7 +208,7 @@ def _read_hits(
     held: Mapping[str, NDArray[np.float32]], span: slice, first: int, threshold: float
 ) -> NDArray[np.float64]:
     """Return one row for each drum hit: position in frames, class, confidence, velocity."""
-    shares = np.array([_DRUM_SHARES[name] for name in DRUM_CLASSES], np.float32)
+    shares = np.array([DRUM_SHARES[name] for name in DRUM_CLASSES], np.float32)
     t, c = np.nonzero(_maxima(held["drum_onset"], span, threshold * shares))
     here, left, right = (a[t, c] for a in _neighbours(held["drum_onset"], span))
     t = t + span.start
