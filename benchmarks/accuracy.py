@@ -73,7 +73,7 @@ def main() -> None:
             parser.error(f"system {system} is unknown; ottava, basic-pitch")
         labels = system == "ottava"
         transcribe, about = run_ottava(options.weights) if labels else run_basic_pitch(options.env)
-        counts = []
+        counts, scores = [], []
         for item, truth, notes in zip(items, truths, transcribe(files), strict=True):
             counts.append(count(truth, notes))
             found = score(counts[-1])
@@ -81,13 +81,14 @@ def main() -> None:
             if not labels:
                 found |= {key: math.nan for key in found if key.rpartition("_")[0] in _LABELLED}
                 drums = {}
+            scores.append(found)
             cells = {key: "" if math.isnan(value) else f"{value:.5f}" for key, value in found.items()}
             rows.append({"data": name, "file": item.id, "system": system, **cells, **drums, **about})
             print(f"{system:12} {item.id[-40:]:40} note_f {found['note_f']:.3f}", flush=True)
-        means = mean(map(score, counts))
+        means = mean(scores)
         shown = "  ".join(f"{key} {means[key]:.3f}" for key in PRINTED if not math.isnan(means[key]))
         pooled = f"all drum hits {score(pool(counts))['drum_f']:.3f}" if labels else ""
-        print(f"{system:12} mean over {len(counts)} files: {shown}  {pooled}\n", flush=True)
+        print(f"{system:12} mean over {len(scores)} files: {shown}  {pooled}\n", flush=True)
     out.parent.mkdir(parents=True, exist_ok=True)
     with atomic_write(out, force=True) as file:
         file.write(render_csv(rows).encode())
