@@ -80,20 +80,20 @@ class NoteGroups(Dataset[dict[str, Tensor]]):
                 scene = scene.join(self._excerpt(rng).move(int(rng.integers(-3, 4))), rng.uniform(-0.12, 0.04))
         n = min(self.n_notes, len(scene.frame))
         first = (len(scene.frame) - n) // 2 if rng is None else int(rng.integers(len(scene.frame) - n + 1))
-        chosen = slice(first, first + n)
+        # Where notes are few they come twice: made-up ones would be neighbours such as the network never meets in use.
+        chosen = np.resize(np.arange(first, first + n), self.n_notes if n else 0)
         frame, pitch, target = scene.frame[chosen], scene.pitch[chosen], scene.target[chosen]
         time_s = frame * self.frame_s
         if rng is not None:
-            frame = np.maximum(frame + rng.integers(-1, 2, n), 0)
+            frame = np.maximum(frame + rng.integers(-1, 2, len(frame)), 0)
         patches = cut(scene.levels, frame, pitch)
         if rng is not None:
             patches, pitch = _vary(patches, pitch, rng)
-        missing = self.n_notes - n  # a short group is filled up with notes that count for nothing
         return {
-            "patches": torch.from_numpy(np.pad(patches, ((0, missing), (0, 0), (0, 0), (0, 0)))),
-            "pitch": torch.from_numpy(np.pad(pitch, (0, missing))),
-            "time_s": torch.from_numpy(np.pad(time_s, (0, missing), constant_values=1e3).astype(np.float32)),
-            "target": torch.from_numpy(np.pad(target / target.sum(1, keepdims=True), ((0, missing), (0, 0)))),
+            "patches": torch.from_numpy(patches),
+            "pitch": torch.from_numpy(pitch),
+            "time_s": torch.from_numpy(time_s.astype(np.float32)),
+            "target": torch.from_numpy(target / target.sum(1, keepdims=True)),
         }
 
     def _excerpt(self, rng: np.random.Generator) -> _Scene:

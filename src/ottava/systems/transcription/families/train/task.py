@@ -62,8 +62,7 @@ class FamilyTask(L.LightningModule):
 
     def _judge(self, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
         alone, together = self.network(batch["patches"], batch["pitch"], batch["time_s"])
-        there = batch["target"].sum(2) > 0
-        return alone[there], together[there], batch["target"][there]
+        return alone.flatten(0, 1), together.flatten(0, 1), batch["target"].flatten(0, 1)
 
     def training_step(self, batch: dict[str, Tensor], _: int) -> Tensor:
         """Return the loss of one batch: what each note says alone counts half."""
@@ -74,9 +73,10 @@ class FamilyTask(L.LightningModule):
         return 0.5 * first + second
 
     def validation_step(self, batch: dict[str, Tensor], _: int) -> None:
-        """Log losses and shares of right families, over all notes and as the mean of the families."""
+        """Log losses and shares of right families, alone and together."""
         alone, together, target = self._judge(batch)
-        n = len(target)
+        if not (n := len(target)):  # a piece of rests
+            return
         self.log("valid/alone", F.cross_entropy(alone, target), batch_size=n)
         self.log("valid/loss", F.cross_entropy(together, target), batch_size=n, prog_bar=True)
         truth = target.argmax(1)
