@@ -140,7 +140,7 @@ class Score:
             onset = part.start_q[held]
             end = onset + part.duration_q[held]
             instrument = np.full(len(onset), part.instrument or default)
-            row = (
+            row: tuple[ArrayLike, ...] = (
                 self.seconds(onset),
                 self.seconds(end),
                 part.pitch_midi[held],
