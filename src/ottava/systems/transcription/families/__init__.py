@@ -9,7 +9,7 @@ those are in time and pitch, let them agree. Then each is given a probability fo
 
 This part is ours. In the paper (Pedersoli, Tzanetakis and Yi, ICASSP 2020) families are separate outputs, one U-Net
 each or one for all; ``docs/claims.md`` compares those. An earlier model of ours had a head for families at each pitch
-and frame. It named fewer than half as many notes rightly, for more computation.
+and frame; it named far fewer notes rightly.
 """
 
 from ottava.spec import Spec

@@ -23,7 +23,7 @@ from ottava.symbolic.instruments import drum_class_of_key
 from ottava.systems.transcription.families.naming import LOW_MIDI, PITCHES
 from ottava.training.order import Order
 
-__all__ = ["RenderedCrops", "TranscriptionData", "made_corpus", "make_targets"]
+__all__ = ["RenderedCrops", "RenderedData", "TranscriptionData", "make_targets"]
 
 ONSET_REACH = 1.5
 """Frames from an onset at which its target has fallen to zero."""
@@ -222,7 +222,26 @@ def _colour(levels: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np
     return np.clip(levels, 0, 1.1).astype(np.float32)
 
 
-class TranscriptionData(L.LightningDataModule):
+class RenderedData(L.LightningDataModule):
+    """A rendered corpus to train on, or a tiny one made for it. Parameters as for :class:`TranscriptionData`."""
+
+    def __init__(self, folder: str, batch_size: int, workers: int, seed: int, shares: dict[str, float] | None) -> None:
+        super().__init__()
+        self.folder, self.batch_size = Path(folder), batch_size
+        self.workers, self.seed, self.shares = workers, seed, shares
+
+    def prepare_data(self) -> None:
+        """Make the tiny corpus, if that is what is asked for. Lightning calls this in one process only."""
+        if str(self.folder) == "made":
+            _made_corpus()
+
+    def setup(self, stage: str | None = None) -> None:
+        """Find the corpus."""
+        if str(self.folder) == "made":
+            self.folder = _made_corpus()
+
+
+class TranscriptionData(RenderedData):
     """Training and validation crops.
 
     Parameters
@@ -251,20 +270,8 @@ class TranscriptionData(L.LightningDataModule):
         seed: int = 0,
         shares: dict[str, float] | None = None,
     ) -> None:
-        super().__init__()
-        self.folder = Path(folder)
-        self.n_frames, self.batch_size = n_frames, batch_size
-        self.workers, self.seed, self.shares = workers, seed, shares
-
-    def prepare_data(self) -> None:
-        """Make the tiny corpus, if that is what is asked for. Lightning calls this in one process only."""
-        if str(self.folder) == "made":
-            made_corpus()
-
-    def setup(self, stage: str | None = None) -> None:
-        """Find the corpus."""
-        if str(self.folder) == "made":
-            self.folder = made_corpus()
+        super().__init__(folder, batch_size, workers, seed, shares)
+        self.n_frames = n_frames
 
     def train_dataloader(self) -> DataLoader[dict[str, Tensor]]:
         """Return random, varied crops of the pieces for training, without end."""
@@ -279,7 +286,7 @@ class TranscriptionData(L.LightningDataModule):
         return DataLoader(crops, max(self.batch_size // 4, 1), num_workers=0)
 
 
-def made_corpus() -> Path:
+def _made_corpus() -> Path:
     """Return the folder of a tiny corpus made up out of nothing, after making what of it is missing."""
     # One for each user and version: made once, the same for all processes of a run.
     folder = Path(tempfile.gettempdir()) / f"ottava-made-{__version__}-{getpass.getuser()}"

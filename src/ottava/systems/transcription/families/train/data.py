@@ -6,7 +6,6 @@ import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
-import lightning as L
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -18,7 +17,7 @@ from ottava.errors import InputError
 from ottava.results import FAMILIES
 from ottava.signal.logfreq import LogFrequency
 from ottava.systems.transcription.families.naming import BINS, FRAMES, GROUP, LOW_MIDI, PITCHES, cut
-from ottava.systems.transcription.train.data import made_corpus
+from ottava.systems.transcription.train.data import RenderedData
 from ottava.training.order import Order
 
 __all__ = ["FamilyData", "NoteGroups"]
@@ -183,7 +182,7 @@ def _vary(
     return patches, np.clip(pitch + int(rng.integers(-2, 3)), 0, PITCHES - 1)
 
 
-class FamilyData(L.LightningDataModule):
+class FamilyData(RenderedData):
     """Groups of notes for training and validation.
 
     Parameters
@@ -212,20 +211,8 @@ class FamilyData(L.LightningDataModule):
         seed: int = 0,
         shares: dict[str, float] | None = None,
     ) -> None:
-        super().__init__()
-        self.folder = Path(folder)
-        self.n_notes, self.batch_size = n_notes, batch_size
-        self.workers, self.seed, self.shares = workers, seed, shares
-
-    def prepare_data(self) -> None:
-        """Make the tiny corpus, if that is what is asked for. Lightning calls this in one process only."""
-        if str(self.folder) == "made":
-            made_corpus()
-
-    def setup(self, stage: str | None = None) -> None:
-        """Find the corpus."""
-        if str(self.folder) == "made":
-            self.folder = made_corpus()
+        super().__init__(folder, batch_size, workers, seed, shares)
+        self.n_notes = n_notes
 
     def train_dataloader(self) -> DataLoader[dict[str, Tensor]]:
         """Return random, varied groups of the pieces for training, without end."""
