@@ -76,6 +76,13 @@ def test_help_of_a_verb_has_the_options_of_its_function(run):
         assert option in text
 
 
+def test_what_making_data_does_by_default_can_be_left_out(run):
+    text = run("data", "make", "--help").stdout
+    assert "--no-varied" in text
+    assert "--no-recorded" in text
+    assert "--empty" not in text
+
+
 def test_version(run):
     assert run("--version").stdout.strip() == ottava.__version__
 

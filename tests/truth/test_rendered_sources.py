@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 import soundfile
 
+from instruments import Sines, played, soundfont
 from ottava.corpora.rendered import casting, timbre
 from ottava.corpora.rendered.casting import open_drums, open_instruments, render_cast
 from ottava.corpora.rendered.drumkits import DrumKit, key_of_name, near_key
-from ottava.corpora.rendered.fonts import MidiInstruments, SoundFont
+from ottava.corpora.rendered.fonts import SoundFont
 from ottava.corpora.rendered.patches import PatchSet
 from ottava.corpora.rendered.performance import DRUMS, Performance
 from ottava.corpora.rendered.presets import read_presets
@@ -20,12 +21,6 @@ from ottava.errors import InputError, MissingError
 from ottava.io.general_midi import drum_class_of_key, family_of_program
 
 RATE = 16000
-
-
-def played(pitches, *, step_s=0.8, length_s=0.5, velocity=90, program=0, begin_s=0.4):
-    n = len(pitches)
-    start = begin_s + step_s * np.arange(n)
-    return Performance(start, start + length_s, np.array(pitches), np.full(n, velocity), program)
 
 
 def onset_s(sound, near_s):
@@ -40,51 +35,6 @@ def hz_at(sound, time_s, length_s=0.3):
     cut = sound[int(time_s * RATE) : int((time_s + length_s) * RATE)]
     spectrum = np.abs(np.fft.rfft(cut * np.hanning(len(cut)), 1 << 16))
     return np.argmax(spectrum) * RATE / (1 << 16)
-
-
-class Sines(MidiInstruments):
-    """Sines of one level, for few programs, few keys and a kit with one drum: what a poor SoundFont has."""
-
-    def __init__(self, programs=(42, 71), keys=range(50, 80)):
-        self.programs, self.there = programs, frozenset(keys)
-
-    def keys(self, program):
-        return self.there if program in self.programs else frozenset({36}) if program == DRUMS else frozenset()
-
-    def _render(self, midi):
-        import symusic
-
-        score = symusic.Score.from_midi(midi).to("second")
-        sound = np.zeros((int((score.end() + 4) * 32000), 2), np.float32)
-        for track in score.tracks:
-            assert track.is_drum or track.program in self.programs
-            for note in track.notes:
-                assert note.pitch in self.keys(DRUMS if track.is_drum else track.program)
-                first, n = round(note.start * 32000), round((note.end - note.start) * 32000)
-                wave = np.sin(2 * np.pi * 440 * 2 ** ((note.pitch - 69) / 12) * np.arange(n) / 32000)
-                sound[first : first + n] += (0.01 * wave)[:, None]
-        return sound, 32000
-
-
-def soundfont(keys):
-    """Return a SoundFont without samples: program 3 with a default range, a range of its own, and an instrument's."""
-    low, high = keys
-    tables = {
-        b"phdr": b"".join(
-            struct.pack("<20sHHHIII", name, program, bank, bag, 0, 0, 0)
-            for name, program, bank, bag in ((b"three", 3, 0, 0), (b"kit", 0, 128, 3), (b"EOP", 0, 0, 4))
-        ),
-        b"pbag": struct.pack("<10H", 0, 0, 1, 0, 3, 0, 4, 0, 5, 0),
-        b"pgen": struct.pack("<HH", 43, 256 * high + low)  # the preset's default range
-        + struct.pack("<HHHH", 43, 256 * 70 + 60, 41, 0)  # from 60 to 70, the first instrument
-        + struct.pack("<HHHH", 41, 1, 41, 0),  # the second in the default range; the kit: the first
-        b"inst": b"".join(struct.pack("<20sH", b"i", bag) for bag in (0, 1, 2)),
-        b"ibag": struct.pack("<6H", 0, 0, 2, 0, 3, 0),
-        b"igen": struct.pack("<HHHHHH", 43, 256 * 65 + 20, 53, 0, 53, 1),
-    }
-    body = b"".join(name + struct.pack("<I", len(table)) + table for name, table in tables.items())
-    pdta = b"LIST" + struct.pack("<I", len(body) + 4) + b"pdta" + body
-    return b"RIFF" + struct.pack("<I", len(pdta) + 4) + b"sfbk" + pdta
 
 
 def test_the_keys_of_a_soundfont_are_those_in_its_ranges(tmp_path):
@@ -254,18 +204,16 @@ def test_colour_stays_within_8_db():
 
 
 def cast(planned, monkeypatch, seed, samples=(), varied=True, **sines):
-    monkeypatch.setattr(casting, "open_instruments", lambda path: Sines(**sines))
+    monkeypatch.setattr(casting, "open_instruments", lambda path, without: Sines(**sines))
     monkeypatch.setattr(casting, "_STRING_SHARE", 0)
     monkeypatch.setattr(casting, "_TONE_SHARE", 0)
     return render_cast(
         planned,
         np.random.default_rng(seed),
-        fonts=[Path("a")],
-        drum_fonts=[],
+        sources=casting.Sources([Path("a")], samples=samples),
         length_s=6,
         tune=1.0,
         rate_hz=RATE,
-        samples=samples,
         varied=varied,
     )
 

@@ -15,7 +15,7 @@ app = App(
     name="data",
     help="List data sets, check one, or make one.",
     help_format="plaintext",
-    default_parameter=Parameter(negative=""),
+    default_parameter=Parameter(negative_iterable=""),
 )
 
 
@@ -63,13 +63,14 @@ def make(
     drum_soundfont: list[Path] | None = None,
     piano_samples: list[str] | None = None,
     samples: list[str] | None = None,
+    without: list[str] | None = None,
     split: Literal["train", "validation", "test"] = "train",
     count: int = 100,
     length_s: float = 60.0,
     kinds: str | None = None,
     varied: bool = True,
     recorded: bool = True,
-    form: Literal["features", "sound"] = "features",
+    form: Literal["features", "stems", "sound"] = "features",
     seed: int = 0,
     jobs: Annotated[int, Parameter(("--jobs", "-j"))] = 1,
 ) -> int:
@@ -92,6 +93,8 @@ def make(
         Folders of one sampled piano, with commas; may be given several times.
     samples : path
         Sampled instrument for parts of ensembles, after its family: winds=flute; may be given several times.
+    without : str
+        Programs of a SoundFont that must not be used, after its name: TimGM6mb=52,kit40; may be given several times.
     split : str
         Which pieces may be used.
     count : int
@@ -105,7 +108,8 @@ def make(
     recorded : bool
         Put the sound into rooms and through equipment.
     form : str
-        Features to train on, or sound files with their notes beside them.
+        Features to train on; the same in stems, each part played by several instruments, to be mixed in training; or
+        sound files with their notes beside them.
     seed : int
         Seed of the corpus.
     jobs : int
@@ -126,6 +130,7 @@ def make(
         drum_soundfonts=tuple(drum_soundfont or ()),
         piano_samples=tuple(tuple(Path(part) for part in group.split(",")) for group in piano_samples or ()),
         samples=tuple(_named_folder(text) for text in samples or ()),
+        without=tuple(_named_programs(text) for text in without or ()),
         split=split,
         length_s=length_s,
         kinds=_shares(kinds) if kinds else DEFAULT_KINDS if soundfont else {"piano": 1.0},
@@ -154,6 +159,18 @@ def _named_folder(text: str) -> tuple[str, Path]:
     if not equals:
         raise UsageError(f"samples {text!r} are unreadable", expected="FAMILY=FOLDER, like winds=samples/flute")
     return family, Path(folder)
+
+
+def _named_programs(text: str) -> tuple[str, frozenset[int]]:
+    """Read ``font=52,kit40``; kit 0 is program -1, kit 1 is -2."""
+    font, _, listed = text.partition("=")
+    try:
+        programs = [-1 - int(name[3:]) if name.startswith("kit") else int(name) for name in listed.split(",")]
+    except ValueError as error:
+        raise UsageError(
+            f"programs {text!r} are unreadable", expected="FONT=NUMBER,kitNUMBER, like TimGM6mb=52,kit40"
+        ) from error
+    return font, frozenset(programs)
 
 
 def _shares(text: str) -> dict[str, float]:

@@ -14,11 +14,26 @@ A corpus is a folder of shards, one compressed ``.npz`` an item:
 ``about``
     JSON text: piece, split, kind, sources of sound, seed, version.
 
+In a corpus of stems, parts lie apart (:mod:`ottava.corpora.rendered.stems`): ``features`` has shape (stems, channels,
+frames, bins), ``part`` (stems,) tells which stems are takes of the same part, and ``counts`` (stems,) how many of the
+rows of ``notes`` are each one's.
+
 Item ``i`` of seed ``s`` is the same for ever: each draws from its own generator, and an interrupted run goes on where
 it stopped. A note ends when its key is released, whether or not the pedal holds the sound on. Pieces, not items, are
 split into train, validation and test.
 """
 
-from ottava.corpora.rendered.make import DEFAULT_KINDS, Recipe, load_about, load_item, make_item, make_rendered
+from ottava.corpora.rendered.make import DEFAULT_KINDS, Recipe, make_item, make_rendered
+from ottava.corpora.rendered.shards import load_about, load_item
+from ottava.corpora.rendered.stems import Stems, load_stems
 
-__all__ = ["DEFAULT_KINDS", "Recipe", "load_about", "load_item", "make_item", "make_rendered"]
+__all__ = [
+    "DEFAULT_KINDS",
+    "Recipe",
+    "Stems",
+    "load_about",
+    "load_item",
+    "load_stems",
+    "make_item",
+    "make_rendered",
+]

@@ -8,7 +8,7 @@ import numpy as np
 
 from ottava.corpora.rendered.performance import DRUMS, Performance
 
-__all__ = ["PROGRAMS", "arrange_ensemble", "draw_program", "split_by_register"]
+__all__ = ["PROGRAMS", "arrange_ensemble", "draw_kit", "draw_program", "into_range", "split_by_register"]
 
 PROGRAMS: dict[str, tuple[int, ...]] = {
     "keys": (0, 0, 0, 1, 1, 2, 3, 4, 4, 5, 5, 6, 7, 8, 9, 10, 11, 12, 13, 19, 19, 20, 21, 23),
@@ -33,7 +33,12 @@ def draw_program(family: str, rng: np.random.Generator) -> int:
     return int(rng.choice(PROGRAMS[family]))
 
 
-def _into_range(part: Performance, family: str) -> Performance:
+def draw_kit(rng: np.random.Generator) -> int:
+    """Draw a drum kit, as a program of :class:`Performance`."""
+    return DRUMS - int(rng.choice(_KITS))
+
+
+def into_range(part: Performance, family: str) -> Performance:
     """Move a part by octaves so that it lies where the family plays, and drop what still sticks out."""
     if family not in _RANGES or not len(part):
         return part
@@ -111,8 +116,8 @@ def arrange_ensemble(
     done = [
         (family, replace(moved, program=draw_program(family, rng)))
         for family, part in cast
-        if len(moved := _into_range(part, family))
+        if len(moved := into_range(part, family))
     ]
     if drums is not None and len(drums):
-        done.append(("drums", replace(drums, program=DRUMS - int(rng.choice(_KITS)))))
+        done.append(("drums", replace(drums, program=draw_kit(rng))))
     return done

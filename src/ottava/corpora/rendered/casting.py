@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
@@ -20,19 +20,20 @@ from ottava.corpora.rendered.synthesis import ModelledString, SampledInstrument
 from ottava.corpora.rendered.timbre import active_rms, vary
 from ottava.corpora.rendered.tones import ModelledTone
 
-__all__ = ["open_drums", "open_instruments", "open_samples", "render_cast"]
+__all__ = ["Sources", "open_drums", "open_instruments", "open_samples", "render_cast", "render_stems"]
 
 _STRINGS, _STRING_SHARE = ("plucked", "bass", "keys"), 0.08
 _TONES, _TONE_SHARE = ("bowed", "winds", "voice"), 0.10
 _SAMPLED_SHARE = 0.35  # of the parts of families of which there are sampled instruments
 _VARIED = 0.6  # share of parts whose formants are moved, and of those whose timbre is changed
 _SPREAD_DB = 14.0  # between the loudest pitched part and the softest
+_STEM_RMS = 0.05  # of a stem that is heard alone, of a full scale of 1
 _SILENT = 1e-6  # of a full scale of 1: the part is not there, in sound or in truth
 
 
-def open_instruments(path: Path) -> MidiInstruments:
-    """Return the instruments of a file: patches of a TiMidity configuration (``.cfg``), or a SoundFont."""
-    return PatchSet(path) if path.suffix.lower() == ".cfg" else SoundFont(path)
+def open_instruments(path: Path, without: frozenset[int] = frozenset()) -> MidiInstruments:
+    """Return the instruments of a file: patches of a TiMidity configuration (``.cfg``), or a SoundFont less some."""
+    return PatchSet(path) if path.suffix.lower() == ".cfg" else SoundFont(path, without)
 
 
 @lru_cache(maxsize=64)
@@ -41,9 +42,35 @@ def open_samples(folders: tuple[Path, ...]) -> SampledInstrument:
     return SampledInstrument(folders)
 
 
-def open_drums(path: Path) -> MidiInstruments | DrumKit:
+def open_drums(path: Path, without: frozenset[int] = frozenset()) -> MidiInstruments | DrumKit:
     """Return the drums of a folder (a kit of Hydrogen) or of a file, see :func:`open_instruments`."""
-    return DrumKit(path) if path.is_dir() else open_instruments(path)
+    return DrumKit(path) if path.is_dir() else open_instruments(path, without)
+
+
+@dataclass(frozen=True)
+class Sources:
+    """What parts are played from.
+
+    Parameters
+    ----------
+    fonts, drum_fonts : sequence of pathlib.Path
+        See :func:`open_instruments`, :func:`open_drums`; drums are played from either.
+    samples : sequence of (str, pathlib.Path)
+        Families, and sampled instruments of theirs.
+    without : mapping of str to frozenset of int
+        Programs that must not be used, by the font's file name without its suffix.
+    """
+
+    fonts: Sequence[Path]
+    drum_fonts: Sequence[Path] = ()
+    samples: Sequence[tuple[str, Path]] = ()
+    without: Mapping[str, frozenset[int]] = field(default_factory=dict)
+
+    def instruments(self, path: Path) -> MidiInstruments:
+        return open_instruments(path, self.without.get(path.stem, frozenset()))
+
+    def drums(self, path: Path) -> MidiInstruments | DrumKit:
+        return open_drums(path, self.without.get(path.stem, frozenset()))
 
 
 @dataclass
@@ -55,6 +82,7 @@ class _Stem:
     source: MidiInstruments | DrumKit | SampledInstrument | ModelledString | ModelledTone
     name: str
     steps: int = 0  # written lower by so many semitones, and played faster by as much
+    place: int = 0  # in the plan
     sound: NDArray[np.float32] = field(default_factory=lambda: np.zeros(0, np.float32))
 
     @property
@@ -76,12 +104,10 @@ def render_cast(
     planned: Sequence[tuple[str, Performance]],
     rng: np.random.Generator,
     *,
-    fonts: Sequence[Path],
-    drum_fonts: Sequence[Path],
+    sources: Sources,
     length_s: float,
     tune: float,
     rate_hz: int,
-    samples: Sequence[tuple[str, Path]] = (),
     varied: bool = True,
 ) -> tuple[list[tuple[str, Performance]], NDArray[np.float32], list[str]]:
     """Render and mix an ensemble.
@@ -96,16 +122,14 @@ def render_cast(
         Family (or ``"drums"``) and what it plays.
     rng : numpy.random.Generator
         Source of all randomness.
-    fonts, drum_fonts : sequence of pathlib.Path
-        See :func:`open_instruments`, :func:`open_drums`; drums are played from either.
+    sources : Sources
+        What the parts are played from.
     length_s : float
         Length of the mix before tuning.
     tune : float
         Factor on all pitches, and on the speed.
     rate_hz : int
         Sampling rate.
-    samples : sequence of (str, pathlib.Path)
-        Families, and sampled instruments of theirs.
     varied : bool
         Let models play some parts, and change the timbre of others.
 
@@ -115,34 +139,81 @@ def render_cast(
         What is heard, in times before tuning.
     mix : ndarray of float32, shape (n,)
         Mono sound.
-    sources : list of str
+    names : list of str
         Where each part comes from.
     """
     change = _VARIED if varied else 0.0
+    fonts = sources.fonts
     shared = fonts[int(rng.integers(len(fonts)))] if rng.random() < 0.4 else None
-    stems: list[_Stem] = []
-    for family, part in planned:
-        sampled = [folder for name, folder in samples if name == family]
-        stem = (
-            _cast_drums(part, rng, (*fonts, *drum_fonts), change)
-            if family == "drums"
-            else _cast_part(family, part, rng, fonts, shared, sampled, change, rate_hz)
-        )
-        if stem is not None:
-            stems.append(stem)
-    _perform(stems, rng, tune=tune, rate_hz=rate_hz)
-    stems = [s for s in stems if active_rms(s.sound, rate_hz=rate_hz) > _SILENT]
+    stems = _play(planned, rng, sources, shared, change, tune=tune, rate_hz=rate_hz)
     mix = _balance(stems, rng, change, n=int(length_s * rate_hz) + 1, rate_hz=rate_hz)
     return [(s.family, s.part) for s in stems], mix, [s.name for s in stems]
+
+
+def render_stems(
+    planned: Sequence[tuple[str, Performance]],
+    rng: np.random.Generator,
+    *,
+    sources: Sources,
+    tune: float,
+    rate_hz: int,
+    varied: bool = True,
+) -> list[tuple[int, Performance, NDArray[np.float32], str]]:
+    """Render parts so that each can be heard alone, all about equally loud.
+
+    Parameters
+    ----------
+    planned, rng, sources, tune, rate_hz, varied
+        See :func:`render_cast`.
+
+    Returns
+    -------
+    list of (int, Performance, ndarray, str)
+        The part's place in ``planned``, what is heard of it in times before tuning, its mono sound, and where it
+        comes from. Parts that nobody can play are left out.
+    """
+    change = _VARIED if varied else 0.0
+    done = []
+    for stem in _play(planned, rng, sources, None, change, tune=tune, rate_hz=rate_hz):
+        sound = stem.sound
+        if rng.random() < change:
+            sound = vary(sound, stem.part.program if stem.family != "drums" else DRUMS, rng, rate_hz=rate_hz)
+        loud = active_rms(sound, rate_hz=rate_hz)
+        done.append((stem.place, stem.part, sound * np.float32(_STEM_RMS / max(loud, _SILENT)), stem.name))
+    return done
+
+
+def _play(
+    planned: Sequence[tuple[str, Performance]],
+    rng: np.random.Generator,
+    sources: Sources,
+    shared: Path | None,
+    change: float,
+    *,
+    tune: float,
+    rate_hz: int,
+) -> list[_Stem]:
+    """Cast all parts and fill in their sound; leave out what cannot be played or heard."""
+    stems: list[_Stem] = []
+    for place, (family, part) in enumerate(planned):
+        stem = (
+            _cast_drums(part, rng, sources, change)
+            if family == "drums"
+            else _cast_part(family, part, rng, sources, shared, change, rate_hz)
+        )
+        if stem is not None:
+            stem.place = place
+            stems.append(stem)
+    _perform(stems, rng, tune=tune, rate_hz=rate_hz)
+    return [s for s in stems if active_rms(s.sound, rate_hz=rate_hz) > _SILENT]
 
 
 def _cast_part(
     family: str,
     part: Performance,
     rng: np.random.Generator,
-    fonts: Sequence[Path],
+    sources: Sources,
     shared: Path | None,
-    samples: Sequence[Path],
     change: float,
     rate_hz: int,
 ) -> _Stem | None:
@@ -151,14 +222,15 @@ def _cast_part(
         return _Stem(family, part, ModelledString(rng, rate_hz, family=family), "modelled string")
     if change and family in _TONES and chance < _TONE_SHARE:
         return _Stem(family, part, ModelledTone(family, rng, rate_hz), "modelled tone")
-    if samples and rng.random() < _SAMPLED_SHARE:
-        folder = samples[int(rng.integers(len(samples)))]
+    sampled = [folder for name, folder in sources.samples if name == family]
+    if sampled and rng.random() < _SAMPLED_SHARE:
+        folder = sampled[int(rng.integers(len(sampled)))]
         instrument = open_samples((folder,))
         if len(heard := _only(part, instrument.keys())):
             return _Stem(family, heard, instrument, folder.name)
-    order = [fonts[i] for i in rng.permutation(len(fonts))]
+    order = [sources.fonts[i] for i in rng.permutation(len(sources.fonts))]
     for path in [shared, *order] if shared else order:
-        font = open_instruments(path)
+        font = sources.instruments(path)
         programs = [part.program, *rng.permutation(PROGRAMS[family]).tolist()]
         program = max(programs, key=lambda p: np.isin(part.pitch_midi, list(font.keys(p))).sum())
         keys = font.keys(program)
@@ -173,9 +245,10 @@ def _cast_part(
     return None
 
 
-def _cast_drums(part: Performance, rng: np.random.Generator, choices: Sequence[Path], change: float) -> _Stem | None:
+def _cast_drums(part: Performance, rng: np.random.Generator, sources: Sources, change: float) -> _Stem | None:
+    choices = (*sources.fonts, *sources.drum_fonts)
     for i in rng.permutation(len(choices)):
-        source = open_drums(choices[i])
+        source = sources.drums(choices[i])
         if isinstance(source, DrumKit):
             heard, name = _only(part, source.keys()), source.folder.name
         else:

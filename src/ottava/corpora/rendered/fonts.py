@@ -22,6 +22,7 @@ __all__ = ["MidiInstruments", "SoundFont", "to_midi"]
 
 _TICKS = 480
 _TAIL_S = 3.0
+_CHANNELS = 15  # of MIDI, beside the one for drums
 
 
 def to_midi(parts: Sequence[Performance], *, volumes: Sequence[int] | None = None) -> bytes:
@@ -67,8 +68,19 @@ class MidiInstruments(ABC):
     def play_apart(self, parts: Sequence[Performance], rates_hz: Sequence[float]) -> list[NDArray[np.float32]]:
         """Render performances so that each can be heard alone, mono, each at a rate of its own.
 
-        One run plays all, one after the other, because loading a large SoundFont takes longer than playing it.
+        Few runs play all, one after the other, because loading a large SoundFont takes longer than playing it. MIDI
+        has room for 15 instruments and one drum kit at a time.
         """
+        drums = [i for i, part in enumerate(parts) if part.program < 0]
+        pitched = [i for i, part in enumerate(parts) if part.program >= 0]
+        if len(drums) > 1 or len(pitched) > _CHANNELS:
+            sounds: dict[int, NDArray[np.float32]] = {}
+            while drums or pitched:
+                now = drums[:1] + pitched[:_CHANNELS]
+                drums, pitched = drums[1:], pitched[_CHANNELS:]
+                played = self.play_apart([parts[i] for i in now], [rates_hz[i] for i in now])
+                sounds |= dict(zip(now, played, strict=True))
+            return [sounds[i] for i in range(len(parts))]
         ends_s = [float(part.end_s.max(initial=0)) + _TAIL_S for part in parts]
         begin_s = np.concatenate([[0.0], np.cumsum(ends_s)])
         moved = [
@@ -91,13 +103,18 @@ class SoundFont(MidiInstruments):
     ----------
     path : pathlib.Path
         An ``.sf2`` file.
+    without : frozenset of int
+        Programs (negative ones are kits, see :data:`.performance.DRUMS`) that are taken for missing.
     """
 
     path: Path
+    without: frozenset[int] = frozenset()
 
     def keys(self, program: int) -> frozenset[int]:
         """Return the keys of a preset of bank 0, or of a drum kit, for which the standard kit stands in."""
         presets = _presets(self.path)
+        if program in self.without:
+            return frozenset()
         if program >= 0:
             return presets.get((0, program), frozenset())
         return presets.get((128, DRUMS - program), presets.get((128, 0), frozenset()))

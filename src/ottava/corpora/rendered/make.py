@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import io
-import json
 import os
-import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import soundfile
@@ -20,16 +15,18 @@ from numpy.typing import NDArray
 
 from ottava.corpora.rendered import recording
 from ottava.corpora.rendered.arrangement import arrange_ensemble, draw_program
-from ottava.corpora.rendered.casting import open_instruments, open_samples, render_cast
+from ottava.corpora.rendered.casting import Sources, open_samples, render_cast
 from ottava.corpora.rendered.performance import DRUMS, Performance, humanise, press_pedal
 from ottava.corpora.rendered.pieces import Groove, Piece, find_sources, made_up_piece
+from ottava.corpora.rendered.shards import save_shard
+from ottava.corpora.rendered.stems import plan_takes, record_stems
 from ottava.corpora.rendered.synthesis import ModelledString
 from ottava.errors import InputError, UsageError
 from ottava.io.files import atomic_write
 from ottava.results import FAMILIES, check_choice
 from ottava.signal.logfreq import LogFrequency
 
-__all__ = ["DEFAULT_KINDS", "Recipe", "load_about", "load_item", "make_item", "make_rendered"]
+__all__ = ["DEFAULT_KINDS", "FORMS", "Recipe", "make_item", "make_rendered"]
 
 _VERSION = 2
 _FEATURES = LogFrequency()
@@ -37,6 +34,8 @@ _WEIGHTS = {"lieder": 2.0, "pop909": 1.0}  # how often a corpus is drawn from: i
 DEFAULT_KINDS = {"piano": 0.5, "ensemble": 0.35, "solo": 0.11, "drums": 0.04}
 """Shares of the kinds of item in the corpus of the shipped model."""
 _SPLITS = ("train", "validation", "test")
+FORMS = ("features", "stems", "sound")
+_TAKES = 4  # instruments that play each part of a piece in stems
 
 
 @dataclass(frozen=True)
@@ -58,6 +57,9 @@ class Recipe:
         Sampled pianos, each a group of folders.
     samples : tuple of (str, pathlib.Path)
         Families, and folders of sampled instruments of theirs, for parts of ensembles and solos.
+    without : tuple of (str, frozenset of int)
+        Names of fonts (without suffix), and programs of theirs that must not be used; kits are negative, see
+        :data:`ottava.corpora.rendered.performance.DRUMS`.
     split : str
         ``"train"``, ``"validation"`` or ``"test"``: which pieces and grooves may be used.
     kinds : dict of str to float
@@ -76,6 +78,7 @@ class Recipe:
     drum_soundfonts: tuple[Path, ...] = ()
     piano_samples: tuple[tuple[Path, ...], ...] = ()
     samples: tuple[tuple[str, Path], ...] = ()
+    without: tuple[tuple[str, frozenset[int]], ...] = ()
     split: str = "train"
     kinds: dict[str, float] = field(default_factory=lambda: dict(DEFAULT_KINDS))
     length_s: float = 60.0
@@ -96,6 +99,14 @@ class Recipe:
             check_choice("family", family, FAMILIES)
         if self.length_s < 5:
             raise UsageError(f"items of {self.length_s} s are too short", expected="5 s or more")
+        fonts = tuple(path.stem for path in (*self.soundfonts, *self.drum_soundfonts))
+        for name, _ in self.without:
+            check_choice("font", name, fonts)
+
+    @property
+    def sources(self) -> Sources:
+        """What ensembles and solos are played from."""
+        return Sources(self.soundfonts, self.drum_soundfonts, self.samples, dict(self.without))
 
 
 @lru_cache(maxsize=4)
@@ -193,7 +204,7 @@ def _render_piano(
     if choice < 0.65 or not recipe.soundfonts:
         return _retune(ModelledString(rng, rate_hz).play(part, rng), rate_hz, tune), "modelled string"
     font = recipe.soundfonts[int(rng.integers(len(recipe.soundfonts)))]
-    instruments = open_instruments(font)
+    instruments = recipe.sources.instruments(font)
     program = int(rng.choice([p for p in (0, 0, 0, 0, 1, 1, 2, 3) if instruments.keys(p)] or [0]))
     sound = instruments.play([replace(part, program=program)], rate_hz=rate_hz / tune)
     return sound, f"{font.stem}:{program}"
@@ -262,9 +273,7 @@ def make_item(
         cast, sound, sources = render_cast(
             planned,
             rng,
-            fonts=recipe.soundfonts,
-            drum_fonts=recipe.drum_soundfonts,
-            samples=recipe.samples,
+            sources=recipe.sources,
             length_s=recipe.length_s,
             tune=tune,
             rate_hz=rate_hz,
@@ -282,14 +291,38 @@ def make_item(
     ]
     notes = np.array(sorted(rows), np.float32).reshape(-1, 5)
     notes = notes[notes[:, 0] < len(sound) / rate_hz]
-    about: dict[str, object] = {
-        "piece": name, "split": recipe.split, "kind": kind, "sources": sources, "seed": seed, "index": index,
-        "version": _VERSION,
-    }  # fmt: skip
-    return sound, notes, about
+    return sound, notes, _about(recipe, seed, index, piece=name, kind=kind, sources=sources)
+
+
+def _write_stems(recipe: Recipe, path: Path, seed: int, index: int) -> int:
+    rng = np.random.default_rng((seed, index, _SPLITS.index(recipe.split)))
+    tune = 2 ** (rng.normal(0, 12) / 1200)
+    name, parts, bpm = _draw_parts(recipe, rng, made_up=0.1)
+    beats = [beat for _ in range(_TAKES // 2) if (beat := _draw_drums(recipe, rng, bpm)) is not None]
+    planned, part = plan_takes(parts, beats, _TAKES, rng)
+    stems, sources = record_stems(
+        planned,
+        part,
+        rng,
+        sources=recipe.sources,
+        length_s=recipe.length_s,
+        tune=tune,
+        varied=recipe.varied,
+        recorded=recipe.recorded,
+    )
+    about = _about(recipe, seed, index, piece=name, kind="stems", sources=sources)
+    counts = np.array([len(notes) for notes in stems.notes])
+    save_shard(path, about, features=stems.features, part=stems.part, notes=np.concatenate(stems.notes), counts=counts)
+    return int(counts.sum())
+
+
+def _about(recipe: Recipe, seed: int, index: int, **more: object) -> dict[str, object]:
+    return {**more, "split": recipe.split, "seed": seed, "index": index, "version": _VERSION}
 
 
 def _write_item(recipe: Recipe, out: Path, seed: int, index: int, form: str) -> int:
+    if form == "stems":
+        return _write_stems(recipe, _path(out, recipe, seed, index, form), seed, index)
     sound, notes, about = make_item(recipe, seed, index)
     path = _path(out, recipe, seed, index, form)
     if form == "sound":
@@ -300,10 +333,7 @@ def _write_item(recipe: Recipe, out: Path, seed: int, index: int, form: str) -> 
             soundfile.write(file, sound, _FEATURES.rate_hz, format="FLAC", subtype="PCM_16")
         return len(notes)
     levels = np.rint(np.clip(_FEATURES.features(sound), 0, 1) * 255).astype(np.uint8)
-    packed = io.BytesIO()
-    np.savez(packed, features=levels, notes=notes, about=np.array(json.dumps(about)))
-    with atomic_write(path) as file:
-        file.write(packed.getbuffer())
+    save_shard(path, about, features=levels, notes=notes)
     return len(notes)
 
 
@@ -317,28 +347,6 @@ def _table(notes: NDArray[np.float32]) -> str:
         instrument = (*FAMILIES, "drums")[int(kind)]
         lines.append(f"{start:.5f}\t{end:.5f}\t{pitch:.0f}\t{velocity:.0f}\t{instrument}")
     return "\n".join(lines) + "\n"
-
-
-def load_item(path: Path) -> tuple[NDArray[np.uint8], NDArray[np.float32], dict[str, object]]:
-    """Load a shard: features, notes and where it comes from, as in :mod:`ottava.corpora.rendered`."""
-    with _open_shard(path) as shard:
-        return shard["features"], shard["notes"], json.loads(str(shard["about"]))
-
-
-def load_about(path: Path) -> dict[str, object]:
-    """Load only where a shard comes from."""
-    with _open_shard(path) as shard:
-        about: dict[str, object] = json.loads(str(shard["about"]))
-        return about
-
-
-@contextmanager
-def _open_shard(path: Path) -> Iterator[Any]:
-    try:
-        with np.load(path, allow_pickle=False) as shard:
-            yield shard
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-        raise InputError("this shard is damaged", path=path, expected="features, notes, about") from error
 
 
 def make_rendered(
@@ -366,8 +374,9 @@ def make_rendered(
     jobs : int
         Processes.
     form : str
-        ``"features"`` for shards to train on, or ``"sound"`` for FLAC files with their notes beside them (``.tsv``),
-        which ``ottava evaluate`` and any other program can read.
+        ``"features"`` for shards to train on; ``"stems"`` for shards whose parts lie apart, each played by several
+        instruments (the recipe's ``kinds`` are not used); or ``"sound"`` for FLAC files with their notes beside them
+        (``.tsv``), which ``ottava evaluate`` and any other program can read.
     progress : callable or None
         Called with (items done, items in all).
 
@@ -376,7 +385,9 @@ def make_rendered(
     int
         How many items were made now.
     """
-    check_choice("form", form, ("features", "sound"))
+    check_choice("form", form, FORMS)
+    if form == "stems" and not recipe.soundfonts:
+        raise UsageError("stems need instruments", found="no SoundFont", expected="at least one")
     (out / recipe.split).mkdir(parents=True, exist_ok=True)
     todo = [i for i in range(count) if not _path(out, recipe, seed, i, form).exists()]
     done = count - len(todo)

@@ -15,12 +15,13 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from ottava import __version__
-from ottava.corpora.rendered import Recipe, load_about, load_item, make_rendered
+from ottava.corpora.rendered import Recipe, load_about, load_item, load_stems, make_rendered
 from ottava.errors import InputError
 from ottava.results import DRUM_CLASSES, FAMILIES
 from ottava.signal.logfreq import LogFrequency
 from ottava.symbolic.instruments import drum_class_of_key
 from ottava.systems.transcription.families.naming import LOW_MIDI, PITCHES
+from ottava.systems.transcription.train.mixing import mix_stems
 from ottava.training.order import Order
 
 __all__ = ["RenderedCrops", "RenderedData", "TranscriptionData", "make_targets"]
@@ -107,8 +108,10 @@ class RenderedCrops(Dataset[dict[str, Tensor]]):
     seed : int
         With its number, names a crop.
     shares : dict of str to float or None
-        How often each kind of item is drawn (``"piano"``, ``"ensemble"``, ``"solo"``, ``"drums"``); as often as it
-        occurs when not given.
+        How often each kind of item is drawn (``"piano"``, ``"ensemble"``, ``"solo"``, ``"drums"``, ``"stems"``); as
+        often as it occurs when not given.
+    drum_share : float
+        Share of mixes of stems that have drums.
     """
 
     def __init__(
@@ -119,16 +122,18 @@ class RenderedCrops(Dataset[dict[str, Tensor]]):
         augment: bool,
         seed: int = 0,
         shares: dict[str, float] | None = None,
+        drum_share: float = 0.5,
     ) -> None:
         self.paths = sorted(Path(folder).glob("*.npz"))
         if not self.paths:
             raise InputError("no shards here", path=folder, expected="*.npz, made by `ottava data make`")
-        self.n_frames, self.augment, self.seed = n_frames, augment, seed
+        self.n_frames, self.augment, self.seed, self.drum_share = n_frames, augment, seed, drum_share
         self.features = LogFrequency()
         self.by_kind: dict[str, list[Path]] = {}
-        for path in self.paths if shares else ():
+        for path in self.paths:
             self.by_kind.setdefault(str(load_about(path)["kind"]), []).append(path)
-        self.shares = {kind: share for kind, share in (shares or {}).items() if kind in self.by_kind}
+        wanted = shares or {kind: float(len(found)) for kind, found in self.by_kind.items()}
+        self.shares = {kind: share for kind, share in wanted.items() if kind in self.by_kind}
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -137,7 +142,7 @@ class RenderedCrops(Dataset[dict[str, Tensor]]):
         if self.augment:
             levels, targets = self._draw(np.random.default_rng((self.seed, index)))
         else:
-            levels, targets = self._crop(self.paths[index], 0)
+            levels, targets = self._crop(self.paths[index], 0.0)
         return {"features": torch.from_numpy(levels)} | {k: torch.from_numpy(v) for k, v in targets.items()}
 
     def _crop(self, path: Path, place: float) -> tuple[NDArray[np.float32], dict[str, NDArray[np.float32]]]:
@@ -150,6 +155,20 @@ class RenderedCrops(Dataset[dict[str, Tensor]]):
         targets = make_targets(notes, first, self.n_frames, self.features.frame_s)
         return np.asarray(levels, np.float32) / np.float32(255), targets
 
+    def _mix(self, path: Path, rng: np.random.Generator) -> tuple[NDArray[np.float32], dict[str, NDArray[np.float32]]]:
+        """Return a crop of an ensemble drawn from stems."""
+        stems, _ = load_stems(path)
+        first = int(rng.integers(max(stems.features.shape[2] - self.n_frames, 0) + 1))
+        levels, notes = mix_stems(
+            stems,
+            rng,
+            first_frame=first,
+            n_frames=self.n_frames,
+            frame_s=self.features.frame_s,
+            drum_share=self.drum_share,
+        )
+        return levels, make_targets(notes, 0, self.n_frames, self.features.frame_s)
+
     def _draw(self, rng: np.random.Generator) -> tuple[NDArray[np.float32], dict[str, NDArray[np.float32]]]:
         levels, targets = self._try(rng)
         levels, targets = _transpose(levels, targets, int(rng.integers(-3, 4)))
@@ -160,12 +179,12 @@ class RenderedCrops(Dataset[dict[str, Tensor]]):
 
     def _try(self, rng: np.random.Generator) -> tuple[NDArray[np.float32], dict[str, NDArray[np.float32]]]:
         for _attempt in range(5):
-            paths = self.paths
-            if self.shares:
-                weights = np.array(list(self.shares.values()))
-                paths = self.by_kind[rng.choice(list(self.shares), p=weights / weights.sum())]
-            path = paths[int(rng.integers(len(paths)))]
+            weights = np.array(list(self.shares.values()))
+            kind = rng.choice(list(self.shares), p=weights / weights.sum())
+            path = self.by_kind[kind][int(rng.integers(len(self.by_kind[kind])))]
             try:
+                if kind == "stems":
+                    return self._mix(path, rng)
                 return self._crop(path, float(rng.random()))
             except InputError as error:
                 warnings.warn(f"{error}; drawing another", stacklevel=2)
@@ -259,6 +278,8 @@ class TranscriptionData(RenderedData):
         Seed of the crops.
     shares : dict of str to float or None
         How often each kind of item is drawn, see :class:`RenderedCrops`.
+    drum_share : float
+        Share of mixes of stems that have drums.
     """
 
     def __init__(
@@ -269,14 +290,22 @@ class TranscriptionData(RenderedData):
         workers: int = 1,
         seed: int = 0,
         shares: dict[str, float] | None = None,
+        drum_share: float = 0.5,
     ) -> None:
         super().__init__(folder, batch_size, workers, seed, shares)
-        self.n_frames = n_frames
+        self.n_frames, self.drum_share = n_frames, drum_share
 
     def train_dataloader(self) -> DataLoader[dict[str, Tensor]]:
         """Return random, varied crops of the pieces for training, without end."""
         assert self.trainer is not None
-        crops = RenderedCrops(self.folder / "train", self.n_frames, augment=True, seed=self.seed, shares=self.shares)
+        crops = RenderedCrops(
+            self.folder / "train",
+            self.n_frames,
+            augment=True,
+            seed=self.seed,
+            shares=self.shares,
+            drum_share=self.drum_share,
+        )
         order = Order(None, self.batch_size, self.trainer)
         return DataLoader(crops, self.batch_size, sampler=order, num_workers=self.workers)
 

@@ -1,4 +1,8 @@
-"""Groups of neighbouring notes of the rendered corpus, varied anew each time they are drawn."""
+"""Groups of neighbouring notes of the rendered corpus, varied anew each time they are drawn.
+
+Best drawn from a corpus of stems: who plays together is then drawn, too. A piano that only ever plays alone makes the
+attention among notes take everybody near it for a piano.
+"""
 
 from __future__ import annotations
 
@@ -12,21 +16,21 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from ottava.corpora.rendered import load_about, load_item
+from ottava.corpora.rendered import load_about, load_item, load_stems
 from ottava.errors import InputError
 from ottava.results import FAMILIES
 from ottava.signal.logfreq import LogFrequency
 from ottava.systems.transcription.families.naming import BINS, FRAMES, GROUP, LOW_MIDI, PITCHES, cut
 from ottava.systems.transcription.train.data import RenderedData
+from ottava.systems.transcription.train.mixing import mix_stems
 from ottava.training.order import Order
 
 __all__ = ["FamilyData", "NoteGroups"]
 
 _EXCERPT = 500
 """Frames from which a group is drawn, 12 s."""
-_JOINED = 0.5
-"""Share of groups from two items at once. Who plays together is the corpus's choice, and must not be learnt: else a
-piano that only ever plays alone makes everybody near it a piano."""
+_JOINED = 0.2
+"""Share of groups from two items at once."""
 
 
 class NoteGroups(Dataset[dict[str, Tensor]]):
@@ -39,8 +43,8 @@ class NoteGroups(Dataset[dict[str, Tensor]]):
     n_notes : int
         Notes in a group.
     augment : bool
-        Draw item and place at random, half of the time two items at once; move the pitch, vary level and
-        colour. A group is a function of its number and the seed.
+        Draw item and place at random, who plays if it is in stems, and now and then two items at once; move the
+        pitch, vary level and colour. A group is a function of its number and the seed.
     seed : int
         With its number, names a group.
     shares : dict of str to float or None
@@ -72,9 +76,9 @@ class NoteGroups(Dataset[dict[str, Tensor]]):
         rng = np.random.default_rng((self.seed, index)) if self.augment else None
         if rng is None:
             stored, notes, _ = load_item(self.paths[index])
-            scene = _Scene.of(stored, notes, self.frame_s)
+            scene = _Scene.of(_levels(stored), notes, self.frame_s)
         else:
-            scene = self._excerpt(rng)
+            scene = self._excerpt(rng).move(int(rng.integers(-3, 4)))
             if rng.random() < _JOINED:
                 scene = scene.join(self._excerpt(rng).move(int(rng.integers(-3, 4))), rng.uniform(-0.12, 0.04))
         n = min(self.n_notes, len(scene.frame))
@@ -98,20 +102,26 @@ class NoteGroups(Dataset[dict[str, Tensor]]):
     def _excerpt(self, rng: np.random.Generator) -> _Scene:
         """Return some seconds of an item in which somebody plays."""
         while True:
-            stored, notes = self._draw(rng)
-            begin = int(rng.integers(max(stored.shape[1] - _EXCERPT, 0) + 1))
-            notes = notes - np.array([begin * self.frame_s, begin * self.frame_s, 0, 0, 0], np.float32)
-            scene = _Scene.of(stored[:, begin : begin + _EXCERPT], notes, self.frame_s)
+            levels, notes = self._draw(rng)
+            scene = _Scene.of(levels, notes, self.frame_s)
             if len(scene.frame):
                 return scene
 
-    def _draw(self, rng: np.random.Generator) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
-        """Return the levels and notes of an item."""
+    def _draw(self, rng: np.random.Generator) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Return the levels and notes of some seconds of an item."""
         shares = np.array(list(self.shares.values()))
         for _attempt in range(5):
-            found = self.by_kind[rng.choice(list(self.shares), p=shares / shares.sum())]
+            kind = rng.choice(list(self.shares), p=shares / shares.sum())
+            path = self.by_kind[kind][int(rng.integers(len(self.by_kind[kind])))]
             try:
-                return load_item(found[int(rng.integers(len(found)))])[:2]
+                if kind == "stems":
+                    stems, _ = load_stems(path)
+                    begin = int(rng.integers(max(stems.features.shape[2] - _EXCERPT, 0) + 1))
+                    return mix_stems(stems, rng, first_frame=begin, n_frames=_EXCERPT, frame_s=self.frame_s)
+                stored, notes, _ = load_item(path)
+                begin = int(rng.integers(max(stored.shape[1] - _EXCERPT, 0) + 1))
+                notes = notes - np.array([begin * self.frame_s, begin * self.frame_s, 0, 0, 0], np.float32)
+                return _levels(stored[:, begin : begin + _EXCERPT]), notes
             except InputError as error:
                 warnings.warn(f"{error}; drawing another", stacklevel=2)
         raise InputError("five damaged shards in a row", path=self.paths[0].parent)
@@ -127,12 +137,12 @@ class _Scene:
     target: NDArray[np.float32]
 
     @classmethod
-    def of(cls, stored: NDArray[np.uint8], notes: NDArray[np.float32], frame_s: float) -> _Scene:
-        """Read a shard."""
+    def of(cls, levels: NDArray[np.float32], notes: NDArray[np.float32], frame_s: float) -> _Scene:
+        """Take the notes as the corpus has them."""
         notes = notes[notes[:, 4] < len(FAMILIES)]
         target = np.eye(len(FAMILIES), dtype=np.float32)[notes[:, 4].astype(int)]
         frame, pitch = np.rint(notes[:, 0] / frame_s).astype(np.int64), notes[:, 2].astype(np.int64) - LOW_MIDI
-        return cls(stored.astype(np.float32) / np.float32(255), frame, pitch, target)._inside()
+        return cls(levels, frame, pitch, target)._inside()
 
     def _inside(self) -> _Scene:
         """Leave out what has too little sound or lies outside the keys; unisons become one note of several families."""
@@ -161,6 +171,10 @@ class _Scene:
             np.concatenate([self.pitch, other.pitch]),
             np.concatenate([self.target, other.target]),
         )._inside()
+
+
+def _levels(stored: NDArray[np.uint8]) -> NDArray[np.float32]:
+    return stored.astype(np.float32) / np.float32(255)
 
 
 def _vary(
@@ -223,5 +237,5 @@ class FamilyData(RenderedData):
 
     def val_dataloader(self) -> DataLoader[dict[str, Tensor]]:
         """Return long groups from the middle of the pieces for validation."""
-        groups = NoteGroups(self.folder / "validation", 4 * self.n_notes, augment=False, shares=self.shares)
+        groups = NoteGroups(self.folder / "validation", 4 * self.n_notes, augment=False)
         return DataLoader(groups, 1, num_workers=0)

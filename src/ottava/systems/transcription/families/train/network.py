@@ -32,19 +32,19 @@ class FamilyNetwork(nn.Module):
     def __init__(
         self,
         channels: int = 2,
-        widths: tuple[int, ...] = (12, 24, 40, 64),
-        hidden: int = 128,
-        heads: int = 4,
-        layers: int = 2,
+        widths: tuple[int, ...] = (16, 32, 56, 96),
+        hidden: int = 192,
+        heads: int = 6,
+        layers: int = 3,
         dropout: float = 0.15,
     ) -> None:
         super().__init__()
         a, b, c, d = widths
         self.body = nn.Sequential(
-            conv(channels, a, (3, 5), stride=(1, 2)),
-            conv(a, b, (3, 3), stride=(2, 2)),
-            conv(b, c, (3, 3), stride=(1, 2)),
-            conv(c, d, (3, 3), stride=(2, 2)),
+            conv(channels, a, (3, 5), stride=(2, 2)),
+            conv(a, b, (3, 3), stride=(1, 2)),
+            conv(b, c, (3, 3), stride=(2, 2)),
+            conv(c, d, (3, 3), stride=(1, 2)),
         )
         self.enter = nn.Linear(2 * d * (BINS // 16), hidden)
         self.pitch = nn.Embedding(PITCHES, hidden)

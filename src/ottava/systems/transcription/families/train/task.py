@@ -28,7 +28,7 @@ class FamilyTask(L.LightningModule):
     ----------
     widths : list of int
         See :class:`FamilyNetwork`.
-    hidden, layers : int
+    hidden, heads, layers : int
         See :class:`FamilyNetwork`.
     dropout : float
         See :class:`FamilyNetwork`.
@@ -41,8 +41,9 @@ class FamilyTask(L.LightningModule):
     def __init__(
         self,
         widths: list[int] | None = None,
-        hidden: int = 128,
-        layers: int = 2,
+        hidden: int = 192,
+        heads: int = 6,
+        layers: int = 3,
         dropout: float = 0.15,
         learning_rate: float = 2e-3,
         warmup_steps: int = 100,
@@ -53,7 +54,7 @@ class FamilyTask(L.LightningModule):
         super().__init__()
         self.save_hyperparameters(ignore=["initial_weights"])
         self.network = FamilyNetwork(
-            widths=tuple(widths or (12, 24, 40, 64)), hidden=hidden, layers=layers, dropout=dropout
+            widths=tuple(widths or (16, 32, 56, 96)), hidden=hidden, heads=heads, layers=layers, dropout=dropout
         )
         self.learning_rate, self.warmup_steps = learning_rate, warmup_steps
         self.decay_share, self.weight_decay = decay_share, weight_decay
