@@ -276,7 +276,8 @@ class Result:
     system : str
         Name of the system.
     model : str
-        Name of the model and the first 12 digits of the SHA-256 of its weights: ``"transcription@0f3a..."``.
+        Name of the model and the first 12 digits of the SHA-256 of its weights: ``"transcription@0f3a..."``; where
+        parts have weights of their own, all of them, with commas between.
     source : str
         Path or description of the input.
     payloads : dict of str to Payload

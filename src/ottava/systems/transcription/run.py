@@ -61,8 +61,8 @@ class Transcriber:
 
     @property
     def model(self) -> str:
-        """Name of the model with the beginning of its checksum."""
-        return self.session.weights.model
+        """Names of the models of notes and drums, and of families, with the beginnings of their checksums."""
+        return f"{self.session.weights.model}, {self.naming.session.weights.model}"
 
     def features(self, samples: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return the network's input for mono sound at 16 kHz, shape (2, frames, 288)."""
