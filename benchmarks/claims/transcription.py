@@ -6,7 +6,8 @@
 ``--data`` is a corpus as ``ottava data make`` writes it: folders ``train``, ``validation`` and ``test``,
 split by piece. Thresholds are chosen on ``validation``, scores are of ``test``. An arm and seed whose rows are in
 the table already are skipped, so the script can be stopped at any time and started again.
-``transcription_table.py`` turns the table into ``docs/claims.md``.
+``transcription_table.py`` turns the table into ``docs/claims.md``, and ``transcription_picture.py`` draws what one
+U-Net makes of the first seconds of a test item, which is kept beside the table.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from __future__ import annotations
 import argparse
 import fnmatch
 import hashlib
+import io
 import math
 import multiprocessing
 import tempfile
@@ -32,6 +34,7 @@ from transcription_arms import BINS, NOTES, Arm, Stack, arms
 from transcription_shards import FEATURES, load_clips, write_made
 from transcription_table import read_rows, write_rows
 
+from ottava.io.files import atomic_write
 from ottava.metrics.transcription import average_precision, evaluate
 from ottava.results import FAMILIES, Notes
 from ottava.systems.transcription.train.budget import count_multiply_adds, count_parameters
@@ -47,6 +50,8 @@ LEARNING_RATE, WARM_UP, CLIP = 2e-3, 20, 3.0
 THRESHOLDS = np.arange(0.05, 0.96, 0.05)
 HARMONICS = {2: 36, 3: 57}
 """Bins from a fundamental to its harmonics."""
+PICTURED, PICTURED_FRAMES = "shallow/U+C plain", 250
+"""The arm whose first seed is drawn, and for how long (6 s)."""
 
 
 Batches = Iterable[tuple[Tensor, Tensor]]
@@ -182,6 +187,23 @@ def contrast(transforms: nn.Module, clip: Clip) -> dict[str, float]:
     return found
 
 
+@torch.no_grad()
+def keep_picture(transforms: nn.Module, clip: Clip, path: Path) -> None:
+    """Write what goes into the U-Net and what comes out, and the notes that sound, for the busiest few seconds."""
+    X, labels = clip.cut(0, clip.levels.shape[1])
+    Z = transforms(torch.from_numpy(X)[None])[0, 0].numpy()
+    margin = (X.shape[2] - Z.shape[1]) // 2
+    X, sounding = X[0, :, margin : X.shape[2] - margin], labels.any(0)[:, margin : X.shape[2] - margin]
+    busy = np.convolve(sounding.sum(0), np.ones(PICTURED_FRAMES), "valid")
+    span = slice(int(busy.argmax()), int(busy.argmax()) + PICTURED_FRAMES)
+    packed = io.BytesIO()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    arrays = {"X": X[:, span].astype(np.float16), "Z": Z[:, span].astype(np.float16), "sounding": sounding[:, span]}
+    np.savez_compressed(packed, frame_s=clip.frame_s, item=clip.name, **arrays)
+    with atomic_write(path, force=True) as file:
+        file.write(packed.getbuffer())
+
+
 def read_transformed(arm: Arm, stack: PreStack, splits: Splits, seed: int, steps: int) -> dict[str, dict[str, float]]:
     """Return, for each test item, what a linear probe of one frame of Z reads, and the contrast of Z."""
     clips, valid, test = splits
@@ -228,8 +250,8 @@ def measured_cost(stack: Stack) -> dict[str, float]:
         return pool.submit(cost, stack.eval().requires_grad_(False)).result()
 
 
-def run(arm: Arm, splits: Splits, seed: int, steps: int) -> list[dict[str, Any]]:
-    """Train and score one arm with one seed, and return its rows."""
+def run(arm: Arm, splits: Splits, seed: int, steps: int, picture: Path | None = None) -> list[dict[str, Any]]:
+    """Train and score one arm with one seed, and return its rows; write a picture of Z if a path is given."""
     clips, valid, test = splits
     torch.manual_seed(seed)
     stack = arm.build()
@@ -239,6 +261,8 @@ def run(arm: Arm, splits: Splits, seed: int, steps: int) -> list[dict[str, Any]]
     rows = score(stack, arm, valid, test)
     if arm.probe:
         assert isinstance(stack, PreStack)
+        if picture:
+            keep_picture(stack.transforms, test[0], picture)
         seen = read_transformed(arm, stack, splits, seed, steps)
         rows = [row | seen[row["item"]] for row in rows]
     if arm.name.startswith("probe of X"):
@@ -323,7 +347,8 @@ def main() -> None:
                 print(f"{arm.name}, seed {seed}: done already")
                 continue
             begin = time.perf_counter()
-            new = run(arm, splits, seed, options.budget_steps)  # type: ignore[arg-type]
+            picture = options.out.with_suffix(".npz") if (arm.name, seed) == (PICTURED, options.seeds[0]) else None
+            new = run(arm, splits, seed, options.budget_steps, picture)  # type: ignore[arg-type]
             rows += [row | {"data": data} for row in new]
             write_rows(options.out, rows)
             pooled, elapsed = new[-1], time.perf_counter() - begin

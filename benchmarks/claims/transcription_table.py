@@ -232,6 +232,8 @@ def page(rows: Sequence[Row]) -> str:
         "A linear probe of one frame; *=context* reads as many frames of X as Z has seen.",
         "",
         *compare(table, probes, {"probe_ap": "AP of the probe"}),
+        "![Spectrum above, Z below, fundamentals marked](images/claims_z.png)",
+        "",
         "How far a sounding fundamental stands above its harmonics, in standard deviations of the whole picture:",
         "",
         *compare(table, [(f"{n}/U+C", "probe of X") for n in NETS], reading),

@@ -11,7 +11,6 @@ __all__ = ["mix_stems"]
 
 _POWER = (10 ** (10 * np.arange(256) / 255)).astype(np.float32)  # a level of 1 is 0 dB, 0 is -100 dB
 _POWER[0] = 0  # and nothing
-_SILENT = 0.15  # share of parts that nobody plays
 _SPREAD_DB = 7.0  # of a pitched part's loudness, up or down
 _DRUMS_DB = (-2.0, 4.0, 8.0)  # mean and spread of the loudness of drums beside all others, and how far it may go
 
@@ -77,7 +76,7 @@ def _draw(stems: Stems, rng: np.random.Generator, drum_share: float) -> tuple[li
     parts = [take for take in takes if not is_drums[take[0]]]
     beats = [take for take in takes if is_drums[take[0]]]
     if parts:
-        heard = rng.random(len(parts)) >= _SILENT
+        heard = rng.random(len(parts)) >= rng.random()  # from one instrument alone to all of them
         heard[rng.integers(len(parts))] = True
         parts = [part for part, h in zip(parts, heard, strict=True) if h]
     if parts and rng.random() >= drum_share:

@@ -27,8 +27,8 @@ from ottava.training.order import Order
 
 __all__ = ["FamilyData", "NoteGroups"]
 
-_EXCERPT = 500
-"""Frames from which a group is drawn, 12 s."""
+_EXCERPT = 250
+"""Frames from which a group is drawn, 6 s."""
 _JOINED = 0.2
 """Share of groups from two items at once."""
 
@@ -237,5 +237,5 @@ class FamilyData(RenderedData):
 
     def val_dataloader(self) -> DataLoader[dict[str, Tensor]]:
         """Return long groups from the middle of the pieces for validation."""
-        groups = NoteGroups(self.folder / "validation", 4 * self.n_notes, augment=False)
+        groups = NoteGroups(self.folder / "validation", 4 * GROUP, augment=False)
         return DataLoader(groups, 1, num_workers=0)
