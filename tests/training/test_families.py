@@ -84,7 +84,7 @@ def test_damaged_shards_are_passed_over_and_empty_folders_named(corpus, tmp_path
     with pytest.raises(InputError, match="no shards here"):
         NoteGroups(empty, 4, augment=True)
     write(empty / "a.npz", [[1, 2, 38, 64, 6]], kind="drums")
-    with pytest.raises(InputError, match="no shards with notes"):
+    with pytest.raises(InputError, match="no shards of these kinds"):
         NoteGroups(empty, 4, augment=True)
 
 

@@ -1,5 +1,7 @@
 """The shipped network, its targets and its crops."""
 
+import warnings
+
 import numpy as np
 import pytest
 
@@ -126,8 +128,14 @@ def test_a_crop_is_a_function_of_its_number(corpus):
 def test_a_damaged_shard_is_passed_over_with_a_warning(corpus, tmp_path):
     (tmp_path / "a.npz").write_bytes((corpus / "train" / "000-000000.npz").read_bytes())
     (tmp_path / "b.npz").write_bytes(b"damaged")
-    crops = RenderedCrops(tmp_path, 64, augment=True)
-    with pytest.warns(UserWarning, match="this shard is damaged"):
+    with pytest.warns(UserWarning, match=r"b\.npz: this shard is damaged.*left out"):
+        crops = RenderedCrops(tmp_path, 64, augment=True)
+    (tmp_path / "a.npz").rename(tmp_path / "c.npz")  # what has gone since is another matter
+    with pytest.raises(InputError, match="five damaged shards"), pytest.warns(UserWarning, match="drawing another"):
+        crops[0]
+    (tmp_path / "c.npz").rename(tmp_path / "a.npz")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
         drawn = [crops[number] for number in range(8)]
     assert len(drawn) == 8
 

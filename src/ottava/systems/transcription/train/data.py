@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import getpass
 import tempfile
-import warnings
 from pathlib import Path
 
 import lightning as L
@@ -15,13 +14,11 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from ottava import __version__
-from ottava.corpora.rendered import Recipe, load_about, load_item, load_stems, make_rendered
-from ottava.errors import InputError
+from ottava.corpora.rendered import Recipe, make_rendered
 from ottava.results import DRUM_CLASSES, FAMILIES
-from ottava.signal.logfreq import LogFrequency
 from ottava.symbolic.instruments import drum_class_of_key
 from ottava.systems.transcription.families.naming import LOW_MIDI, PITCHES
-from ottava.systems.transcription.train.mixing import mix_stems
+from ottava.systems.transcription.train.excerpts import Excerpts
 from ottava.training.order import Order
 
 __all__ = ["RenderedCrops", "RenderedData", "TranscriptionData", "make_targets"]
@@ -108,8 +105,7 @@ class RenderedCrops(Dataset[dict[str, Tensor]]):
     seed : int
         With its number, names a crop.
     shares : dict of str to float or None
-        How often each kind of item is drawn (``"piano"``, ``"ensemble"``, ``"solo"``, ``"drums"``, ``"stems"``); as
-        often as it occurs when not given.
+        See :class:`Excerpts`.
     drum_share : float
         Share of mixes of stems that have drums.
     """
@@ -124,71 +120,33 @@ class RenderedCrops(Dataset[dict[str, Tensor]]):
         shares: dict[str, float] | None = None,
         drum_share: float = 0.5,
     ) -> None:
-        self.paths = sorted(Path(folder).glob("*.npz"))
-        if not self.paths:
-            raise InputError("no shards here", path=folder, expected="*.npz, made by `ottava data make`")
-        self.n_frames, self.augment, self.seed, self.drum_share = n_frames, augment, seed, drum_share
-        self.features = LogFrequency()
-        self.by_kind: dict[str, list[Path]] = {}
-        for path in self.paths:
-            self.by_kind.setdefault(str(load_about(path)["kind"]), []).append(path)
-        wanted = shares or {kind: float(len(found)) for kind, found in self.by_kind.items()}
-        self.shares = {kind: share for kind, share in wanted.items() if kind in self.by_kind}
+        self.excerpts = Excerpts(folder, shares, drum_share=drum_share)
+        self.n_frames, self.augment, self.seed = n_frames, augment, seed
 
     def __len__(self) -> int:
-        return len(self.paths)
+        return len(self.excerpts.paths)
 
     def __getitem__(self, index: int) -> dict[str, Tensor]:
         if self.augment:
-            levels, targets = self._draw(np.random.default_rng((self.seed, index)))
+            levels, targets = self._vary(np.random.default_rng((self.seed, index)))
         else:
-            levels, targets = self._crop(self.paths[index], 0.0)
+            levels, targets = self._aim(*self.excerpts.cut(self.excerpts.paths[index], n_frames=self.n_frames))
         return {"features": torch.from_numpy(levels)} | {k: torch.from_numpy(v) for k, v in targets.items()}
 
-    def _crop(self, path: Path, place: float) -> tuple[NDArray[np.float32], dict[str, NDArray[np.float32]]]:
-        """Return a crop that begins at ``place`` (0..1) of what a shard leaves free."""
-        levels, notes, _ = load_item(path)
-        first = round(place * max(levels.shape[1] - self.n_frames, 0))
-        levels = levels[:, first : first + self.n_frames]
-        if levels.shape[1] < self.n_frames:
-            levels = np.pad(levels, ((0, 0), (0, self.n_frames - levels.shape[1]), (0, 0)))
-        targets = make_targets(notes, first, self.n_frames, self.features.frame_s)
-        return np.asarray(levels, np.float32) / np.float32(255), targets
+    def _aim(
+        self, levels: NDArray[np.float32], notes: NDArray[np.float32]
+    ) -> tuple[NDArray[np.float32], dict[str, NDArray[np.float32]]]:
+        """Fill an excerpt up with silence, and return it with its targets."""
+        levels = np.pad(levels, ((0, 0), (0, self.n_frames - levels.shape[1]), (0, 0)))
+        return levels, make_targets(notes, 0, self.n_frames, self.excerpts.frame_s)
 
-    def _mix(self, path: Path, rng: np.random.Generator) -> tuple[NDArray[np.float32], dict[str, NDArray[np.float32]]]:
-        """Return a crop of an ensemble drawn from stems."""
-        stems, _ = load_stems(path)
-        first = int(rng.integers(max(stems.features.shape[2] - self.n_frames, 0) + 1))
-        levels, notes = mix_stems(
-            stems,
-            rng,
-            first_frame=first,
-            n_frames=self.n_frames,
-            frame_s=self.features.frame_s,
-            drum_share=self.drum_share,
-        )
-        return levels, make_targets(notes, 0, self.n_frames, self.features.frame_s)
-
-    def _draw(self, rng: np.random.Generator) -> tuple[NDArray[np.float32], dict[str, NDArray[np.float32]]]:
-        levels, targets = self._try(rng)
+    def _vary(self, rng: np.random.Generator) -> tuple[NDArray[np.float32], dict[str, NDArray[np.float32]]]:
+        levels, targets = self._aim(*self.excerpts.draw(rng, self.n_frames))
         levels, targets = _transpose(levels, targets, int(rng.integers(-3, 4)))
         if rng.random() < 0.12:
-            other, more = _transpose(*self._try(rng), int(rng.integers(-3, 4)))
+            other, more = _transpose(*self._aim(*self.excerpts.draw(rng, self.n_frames)), int(rng.integers(-3, 4)))
             levels, targets = _overlay(levels, other + rng.uniform(-0.12, 0.0), targets, more)
         return _colour(levels, rng), targets
-
-    def _try(self, rng: np.random.Generator) -> tuple[NDArray[np.float32], dict[str, NDArray[np.float32]]]:
-        for _attempt in range(5):
-            weights = np.array(list(self.shares.values()))
-            kind = rng.choice(list(self.shares), p=weights / weights.sum())
-            path = self.by_kind[kind][int(rng.integers(len(self.by_kind[kind])))]
-            try:
-                if kind == "stems":
-                    return self._mix(path, rng)
-                return self._crop(path, float(rng.random()))
-            except InputError as error:
-                warnings.warn(f"{error}; drawing another", stacklevel=2)
-        raise InputError("five damaged shards in a row", path=self.paths[0].parent)
 
 
 _PITCHED = ("onset", "frame", "offset", "velocity")

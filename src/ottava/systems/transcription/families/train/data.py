@@ -6,7 +6,6 @@ attention among notes take everybody near it for a piano.
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,13 +15,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from ottava.corpora.rendered import load_about, load_item, load_stems
-from ottava.errors import InputError
 from ottava.results import FAMILIES
-from ottava.signal.logfreq import LogFrequency
 from ottava.systems.transcription.families.naming import BINS, FRAMES, GROUP, LOW_MIDI, PITCHES, cut
 from ottava.systems.transcription.train.data import RenderedData
-from ottava.systems.transcription.train.mixing import mix_stems
+from ottava.systems.transcription.train.excerpts import Excerpts
 from ottava.training.order import Order
 
 __all__ = ["FamilyData", "NoteGroups"]
@@ -54,29 +50,17 @@ class NoteGroups(Dataset[dict[str, Tensor]]):
     def __init__(
         self, folder: Path, n_notes: int, *, augment: bool, seed: int = 0, shares: dict[str, float] | None = None
     ) -> None:
-        paths = sorted(Path(folder).glob("*.npz"))
-        if not paths:
-            raise InputError("no shards here", path=folder, expected="*.npz, made by `ottava data make`")
+        self.excerpts = Excerpts(folder, shares, without=frozenset({"drums"}))  # nobody to name
         self.n_notes, self.augment, self.seed = n_notes, augment, seed
-        self.frame_s = LogFrequency().frame_s
-        self.by_kind: dict[str, list[Path]] = {}
-        for path in paths:
-            self.by_kind.setdefault(str(load_about(path)["kind"]), []).append(path)
-        self.by_kind.pop("drums", None)  # nobody to name
-        wanted = shares or {kind: float(len(found)) for kind, found in self.by_kind.items()}
-        self.shares = {kind: share for kind, share in wanted.items() if kind in self.by_kind}
-        if not self.shares:
-            raise InputError("no shards with notes here", path=folder, found=", ".join(shares or ()) or "only drums")
-        self.paths = [path for kind in self.shares for path in self.by_kind[kind]]
+        self.frame_s = self.excerpts.frame_s
 
     def __len__(self) -> int:
-        return len(self.paths)
+        return len(self.excerpts.paths)
 
     def __getitem__(self, index: int) -> dict[str, Tensor]:
         rng = np.random.default_rng((self.seed, index)) if self.augment else None
         if rng is None:
-            stored, notes, _ = load_item(self.paths[index])
-            scene = _Scene.of(_levels(stored), notes, self.frame_s)
+            scene = _Scene.of(*self.excerpts.cut(self.excerpts.paths[index]), self.frame_s)
         else:
             scene = self._excerpt(rng).move(int(rng.integers(-3, 4)))
             if rng.random() < _JOINED:
@@ -102,29 +86,9 @@ class NoteGroups(Dataset[dict[str, Tensor]]):
     def _excerpt(self, rng: np.random.Generator) -> _Scene:
         """Return some seconds of an item in which somebody plays."""
         while True:
-            levels, notes = self._draw(rng)
-            scene = _Scene.of(levels, notes, self.frame_s)
+            scene = _Scene.of(*self.excerpts.draw(rng, _EXCERPT), self.frame_s)
             if len(scene.frame):
                 return scene
-
-    def _draw(self, rng: np.random.Generator) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Return the levels and notes of some seconds of an item."""
-        shares = np.array(list(self.shares.values()))
-        for _attempt in range(5):
-            kind = rng.choice(list(self.shares), p=shares / shares.sum())
-            path = self.by_kind[kind][int(rng.integers(len(self.by_kind[kind])))]
-            try:
-                if kind == "stems":
-                    stems, _ = load_stems(path)
-                    begin = int(rng.integers(max(stems.features.shape[2] - _EXCERPT, 0) + 1))
-                    return mix_stems(stems, rng, first_frame=begin, n_frames=_EXCERPT, frame_s=self.frame_s)
-                stored, notes, _ = load_item(path)
-                begin = int(rng.integers(max(stored.shape[1] - _EXCERPT, 0) + 1))
-                notes = notes - np.array([begin * self.frame_s, begin * self.frame_s, 0, 0, 0], np.float32)
-                return _levels(stored[:, begin : begin + _EXCERPT]), notes
-            except InputError as error:
-                warnings.warn(f"{error}; drawing another", stacklevel=2)
-        raise InputError("five damaged shards in a row", path=self.paths[0].parent)
 
 
 @dataclass(frozen=True)
@@ -171,10 +135,6 @@ class _Scene:
             np.concatenate([self.pitch, other.pitch]),
             np.concatenate([self.target, other.target]),
         )._inside()
-
-
-def _levels(stored: NDArray[np.uint8]) -> NDArray[np.float32]:
-    return stored.astype(np.float32) / np.float32(255)
 
 
 def _vary(
