@@ -15,9 +15,10 @@ import numpy as np
 import soundfile
 
 from ottava.corpora.rendered.arrangement import split_by_register
+from ottava.corpora.rendered.fonts import SoundFont
 from ottava.corpora.rendered.performance import humanise, press_pedal
 from ottava.corpora.rendered.recording import add_room
-from ottava.corpora.rendered.synthesis import SampledInstrument, SoundFont
+from ottava.corpora.rendered.synthesis import SampledInstrument
 from ottava.symbolic.score import read_score
 
 RATE_HZ = 32000
