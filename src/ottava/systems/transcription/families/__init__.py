@@ -4,8 +4,13 @@ Detecting notes asks a question of each pitch and frame, thousands a second. Nam
 each note, a dozen a second, so for the same cost it may look a hundred times closer. For each onset that
 transcription finds, half a second of spectrum around it is cut out so that the fundamental always lies in the same
 place, as the harmonic stacks of multi-pitch estimation do; a small convolutional network describes it. Notes of one
-instrument sound alike and form lines: two layers of attention among 64 neighbouring onsets, which know how far apart
+instrument sound alike and form lines: three layers of attention among neighbouring onsets, which know how far apart
 those are in time and pitch, let them agree. Then each is given a probability for each family.
+
+It learns from stems: in every step it hears some thirty ensembles that were never heard before, a few notes of each.
+Two things mattered more than its size. With 64 notes of 8 ensembles a step, as many notes, the loss stood still for as
+long as it was watched. And in ready mixes who plays together was the corpus's choice: a piano that only ever played alone
+made everybody near it a piano.
 
 This part is ours. In the paper (Pedersoli, Tzanetakis and Yi, ICASSP 2020) families are separate outputs, one U-Net
 each or one for all; ``docs/claims.md`` compares those. An earlier model of ours had a head for families at each pitch
