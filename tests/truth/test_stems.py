@@ -150,6 +150,31 @@ def test_a_mix_holds_one_take_of_each_part_and_its_notes():
         assert levels[:, :10].max() == 0
         seen.add(heard)
     assert len(seen) > 8
+
+
+def test_an_instrument_of_the_same_family_may_double_another():
+    pytest.importorskip("lightning", reason="needs ottava[train]")
+    from ottava.systems.transcription.train.mixing import mix_stems
+
+    stems = made_stems()
+    for notes in stems.notes[:2]:
+        notes[:, 4] = 0
+    together = 0
+    for seed in range(200):
+        rng = np.random.default_rng(seed)
+        levels, notes = mix_stems(stems, rng, first_frame=0, n_frames=50, frame_s=FEATURES.frame_s)
+        heard = frozenset(np.flatnonzero(levels[0, 25, :50:10] > 0.2).tolist())
+        assert heard == {int(p) - 40 for p in notes[:, 2]}
+        assert len(heard & {2, 3}) <= 1  # of two families
+        together += {0, 1} <= heard
+    assert 15 < together < 80
+
+
+def test_drums_come_as_often_as_asked():
+    pytest.importorskip("lightning", reason="needs ottava[train]")
+    from ottava.systems.transcription.train.mixing import mix_stems
+
+    stems = made_stems()
     rng = np.random.default_rng(0)
     both = [
         mix_stems(stems, rng, first_frame=0, n_frames=50, frame_s=FEATURES.frame_s, drum_share=share)[1]

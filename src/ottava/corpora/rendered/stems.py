@@ -45,6 +45,11 @@ class Stems:
     part: NDArray[np.int64]
     notes: list[NDArray[np.float32]]
 
+    def family(self, stem: int) -> str:
+        """Return who plays a stem, ``"drums"`` among them; nobody (``""``) if it has no notes."""
+        notes = self.notes[stem]
+        return (*FAMILIES, "drums")[int(notes[0, 4])] if len(notes) else ""
+
 
 def plan_takes(
     parts: list[Performance], drums: list[Performance], takes: int, rng: np.random.Generator

@@ -9,8 +9,8 @@ those are in time and pitch, let them agree. Then each is given a probability fo
 
 It learns from stems: in every step it hears some thirty ensembles that were never heard before, a few notes of each.
 Two things mattered more than its size. With 64 notes of 8 ensembles a step, as many notes, the loss stood still for as
-long as it was watched. And in ready mixes who plays together was the corpus's choice: a piano that only ever played alone
-made everybody near it a piano.
+long as it was watched. And in ready mixes who plays together was the corpus's choice: a piano that only ever played
+alone made everybody near it a piano.
 
 This part is ours. In the paper (Pedersoli, Tzanetakis and Yi, ICASSP 2020) families are separate outputs, one U-Net
 each or one for all; ``docs/claims.md`` compares those. An earlier model of ours had a head for families at each pitch
