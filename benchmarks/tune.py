@@ -7,7 +7,9 @@ step on a grid, until no step of any one helps. What they maximise is ``note_f +
 the items that have pitched notes; and for drums, which do not depend on the others, the F of all items' hits
 together: so a hit heard in music without drums counts, and counts as one wrong hit, not as one wrong file.
 
-Writes all settings that were tried to ``results/thresholds.csv``; the chosen one comes last.
+Writes all settings that were tried to ``results/thresholds.csv``; the chosen one comes last. With ``--only drums`` the
+others stay as they are and the table is ``results/thresholds_drums.csv``: the drums have a network, and may have a
+validation set, of their own.
 """
 
 from __future__ import annotations
@@ -135,7 +137,8 @@ def main() -> None:
     parser.add_argument("--weights", type=Path, help="ONNX file in place of the bundled one")
     parser.add_argument("--limit", type=int, help="only the first items; one takes about 4 MB a minute")
     parser.add_argument("--threads", type=int, help="threads of the network")
-    parser.add_argument("--out", type=Path, default=RESULTS / "thresholds.csv", help="table to write")
+    parser.add_argument("--only", choices=["drums"], help="leave the thresholds of notes as they are")
+    parser.add_argument("--out", type=Path, help="table to write")
     options = parser.parse_args()
     paths = sorted(options.data.glob("*.npz"))[: options.limit]
     if not paths:
@@ -159,7 +162,9 @@ def main() -> None:
 
         return rated
 
-    best = climb(shown(rate_notes), [name for name in GRID if name != "drum"], Thresholds())
+    best = Thresholds()
+    if options.only != "drums":
+        best = climb(shown(rate_notes), [name for name in GRID if name != "drum"], best)
     if any(len(example.truth.of("drums")) for example in examples):
         best = climb(shown(rate_drums), ["drum"], best)
         for row in rate_classes(examples):
@@ -168,11 +173,12 @@ def main() -> None:
     chosen = rate_notes(examples, best) | rate_drums(examples, best)
     rows.append(asdict(best) | {k: round(v, 5) for k, v in chosen.items() if k != "goal"})
     print("chosen:", "  ".join(f"{key} {value:g}" for key, value in rows[-1].items()))
-    options.out.parent.mkdir(parents=True, exist_ok=True)
+    out = options.out or RESULTS / ("thresholds_drums.csv" if options.only else "thresholds.csv")
+    out.parent.mkdir(parents=True, exist_ok=True)
     columns = dict.fromkeys([*GRID, "class", "note_f", "note_offset_f", "drum_f"], "")
-    with atomic_write(options.out, force=True) as file:
+    with atomic_write(out, force=True) as file:
         file.write(render_csv([columns | row | about for row in rows]).encode())
-    print(options.out)
+    print(out)
 
 
 if __name__ == "__main__":
