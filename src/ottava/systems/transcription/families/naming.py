@@ -27,8 +27,9 @@ BELOW = 36
 """Log-frequency bins of a patch below the fundamental: an octave."""
 BINS = 160
 """Bins of a patch: up to the tenth partial."""
-GROUP = 64
-"""Notes that are judged together."""
+GROUP = 256
+"""Notes that are judged together. More know better: of the validation split's notes 65 % got the right family in groups
+of 16, 66 % in groups of 64, 67 % in groups of 256."""
 
 
 def cut(features: NDArray[_T], frame: NDArray[np.int64], pitch: NDArray[np.int64]) -> NDArray[_T]:

@@ -179,8 +179,8 @@ class FamilyData(RenderedData):
     def __init__(
         self,
         folder: str,
-        n_notes: int = GROUP,
-        batch_size: int = 8,
+        n_notes: int = 16,
+        batch_size: int = 32,
         workers: int = 1,
         seed: int = 0,
         shares: dict[str, float] | None = None,
@@ -197,5 +197,5 @@ class FamilyData(RenderedData):
 
     def val_dataloader(self) -> DataLoader[dict[str, Tensor]]:
         """Return long groups from the middle of the pieces for validation."""
-        groups = NoteGroups(self.folder / "validation", 4 * GROUP, augment=False)
+        groups = NoteGroups(self.folder / "validation", GROUP, augment=False)
         return DataLoader(groups, 1, num_workers=0)
