@@ -35,7 +35,8 @@ SPEED = {
     "help": "`ottava --help`",
     "install": "installed size",
 }
-THRESHOLDS = ("onset", "frame", "offset", "drum", "min_note_s", "note_f", "note_offset_f", "drum_f")
+THRESHOLDS = ("onset", "frame", "offset", "min_note_s", "note_f", "note_offset_f")
+DRUM_THRESHOLDS = ("drum", "drum_f")
 
 Row = dict[str, str]
 
@@ -114,7 +115,8 @@ def speed(rows: Sequence[Row]) -> str:
 
 def thresholds(rows: Sequence[Row]) -> str:
     chosen = rows[-1]
-    columns = [name for name in THRESHOLDS if chosen[name]]
+    # A table that has both is of a time when both were chosen at once; those of drums have one of their own.
+    columns = [name for name in THRESHOLDS if chosen[name]] or [name for name in DRUM_THRESHOLDS if chosen[name]]
     return f"{_table([columns, [f'{float(chosen[name]):.4g}' for name in columns]])}\n{chosen['items']} items."
 
 

@@ -170,8 +170,9 @@ def main() -> None:
         for row in rate_classes(examples):
             rows.append(row)
             print("  ".join(f"{key} {value}" for key, value in row.items()))
-    chosen = rate_notes(examples, best) | rate_drums(examples, best)
-    rows.append(asdict(best) | {k: round(v, 5) for k, v in chosen.items() if k != "goal"})
+    rated = ({} if options.only else rate_notes(examples, best)) | rate_drums(examples, best)
+    chosen = {"drum": best.drum} if options.only else asdict(best)
+    rows.append(chosen | {k: round(v, 5) for k, v in rated.items() if k != "goal"})
     print("chosen:", "  ".join(f"{key} {value:g}" for key, value in rows[-1].items()))
     out = options.out or RESULTS / ("thresholds_drums.csv" if options.only else "thresholds.csv")
     out.parent.mkdir(parents=True, exist_ok=True)
