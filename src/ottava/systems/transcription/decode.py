@@ -24,7 +24,7 @@ __all__ = ["DRUM_SHARES", "Thresholds", "decode", "decode_stream"]
 _LOOK_BACK, _LOOK_AHEAD = LEAD, FRAMES - LEAD
 """Frames around an onset that are cut out to name its player."""
 _DRUM_LENGTH_S = 0.1
-DRUM_SHARES = {"kick": 1.0, "snare": 0.85, "hi-hat": 0.5, "toms": 0.8, "cymbals": 1.0}
+DRUM_SHARES = {"kick": 0.7, "snare": 1.0, "hi-hat": 0.45, "toms": 0.45, "cymbals": 0.3}
 """Of the threshold, for each class: the softer ones are less sure of themselves. From the validation split, too."""
 
 
@@ -41,7 +41,7 @@ class Thresholds:
     offset : float
         Least height of an offset maximum that ends a note, 0 to 1.
     drum : float
-        Least height of a drum hit's maximum, 0 to 1, for a kick; the share of it that is enough for each other class is
+        Least height of a drum hit's maximum, 0 to 1, for a snare; the share of it that is enough for each other class is
         in :data:`DRUM_SHARES`.
     min_note_s : float
         Notes shorter than this are left out, in seconds.
@@ -50,7 +50,7 @@ class Thresholds:
     onset: float = 0.3
     frame: float = 0.25
     offset: float = 0.15
-    drum: float = 0.35
+    drum: float = 0.4
     min_note_s: float = 0.03
 
     def __post_init__(self) -> None:

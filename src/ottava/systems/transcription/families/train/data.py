@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from ottava.results import FAMILIES
-from ottava.systems.transcription.families.naming import BINS, FRAMES, GROUP, LOW_MIDI, PITCHES, cut
+from ottava.systems.transcription.families.naming import BELOW, BINS, FRAMES, GROUP, LOW_MIDI, PITCHES, cut
 from ottava.systems.transcription.train.data import RenderedData
 from ottava.systems.transcription.train.excerpts import Excerpts
 from ottava.training.order import Order
@@ -25,6 +25,8 @@ __all__ = ["FamilyData", "NoteGroups"]
 
 _EXCERPT = 250
 """Frames from which a group is drawn, 6 s."""
+_SLOPE = 0.24 / 36
+"""24 dB an octave, in levels and bins."""
 _JOINED = 0.2
 """Share of groups from two items at once."""
 
@@ -143,10 +145,15 @@ def _vary(
     """Change level, colour and pitch, lay noise underneath, and hide a few bands from the network."""
     colour = rng.normal(0, rng.uniform(0, 0.07), 12)
     # One colour for all, on absolute frequency: the patches of higher notes begin higher.
-    place = (np.arange(BINS) + 3 * pitch[:, None]) / (BINS + 3 * PITCHES) * 11
+    bins = np.arange(BINS) - BELOW + 3 * pitch[:, None]
+    place = (bins + BELOW) / (BINS + 3 * PITCHES) * 11
     gain = np.interp(place, np.arange(12), colour) + rng.uniform(-0.15, 0.06)
+    if rng.random() < 0.35:  # equipment that carries no highs, from 2.3 to 7.3 kHz on
+        gain -= _SLOPE * np.clip(bins - rng.uniform(230, 290), 0, None)
+    if rng.random() < 0.35:  # or no lows, from 30 to 140 Hz down
+        gain -= _SLOPE * np.clip(rng.uniform(5, 85) - bins, 0, None)
     patches = patches + gain[:, None, None, :].astype(np.float32)
-    if rng.random() < 0.3:
+    if rng.random() < 0.4:
         floor = rng.uniform(0.05, 0.4) + 0.055 * np.log10(rng.exponential(1, patches.shape) + 1e-3)
         patches = (np.log10(10 ** (10 * patches) + 10 ** (10 * floor)) / 10).astype(np.float32)
     patches = np.clip(patches, 0, 1.1)
