@@ -5,12 +5,13 @@
 Of every sample of the first SoundFont a window around its attack is looked for at every place of all samples of the
 others, by normalised correlation, so that cuts, gains and signs do not hide a copy; resampling does. Short windows of
 plain waveforms correlate highly without being copies: a pair is listed from 0.98 on, and has to be looked at. Writes
-the pairs to ``results/shared_samples.csv``.
+the pairs to ``results/shared_samples.csv``, in which those of other SoundFonts stay.
 """
 
 from __future__ import annotations
 
 import argparse
+import csv
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -107,17 +108,27 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=RESULTS / "shared_samples.csv")
     options = parser.parse_args()
     samples = read_samples(options.font)
-    rows: list[dict[str, Any]] = []
+    rows = read_csv(options.out)
     for other in options.others:
         haystack = Haystack(read_samples(other))
         found = [(*haystack.find(attack(sample.values)), sample.name) for sample in samples]
         listed = sorted((row for row in found if row[0] >= LISTED), reverse=True)
         pair = {"font": options.font.name, "other": other.name}
+        rows = [row for row in rows if {"font": row["font"], "other": row["other"]} != pair]
         for correlation, there, here in listed:
             rows.append(pair | {"sample": here, "like": there, "correlation": f"{correlation:.4f}"} | provenance())
         print(f"{other.name}: {len(listed)} of {len(samples)} samples at {LISTED} or more", flush=True)
-    with atomic_write(options.out, force=True) as file:
-        file.write(render_csv(rows).encode())
+        if rows:
+            with atomic_write(options.out, force=True) as file:
+                file.write(render_csv(rows).encode())
+
+
+def read_csv(path: Path) -> list[dict[str, Any]]:
+    """Return the rows of an earlier run, none if there was none."""
+    if not path.exists():
+        return []
+    with path.open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
 
 
 if __name__ == "__main__":
