@@ -67,9 +67,11 @@ class Sources:
     without: Mapping[str, frozenset[int]] = field(default_factory=dict)
 
     def instruments(self, path: Path) -> MidiInstruments:
+        """Open a font without what must not be used."""
         return open_instruments(path, self.without.get(path.stem, frozenset()))
 
     def drums(self, path: Path) -> MidiInstruments | DrumKit:
+        """Open a source of drums without what must not be used."""
         return open_drums(path, self.without.get(path.stem, frozenset()))
 
 

@@ -113,10 +113,12 @@ def record_stems(
         From :func:`plan_takes`.
     rng : numpy.random.Generator
         Source of all randomness.
-    sources, tune, varied
-        See :func:`ottava.corpora.rendered.casting.render_cast`.
+    sources : Sources
+        What the parts are played from.
     length_s : float
         Length of all stems.
+    tune, varied
+        See :func:`ottava.corpora.rendered.casting.render_cast`.
     recorded : bool
         Use rooms.
 

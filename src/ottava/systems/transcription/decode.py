@@ -41,8 +41,8 @@ class Thresholds:
     offset : float
         Least height of an offset maximum that ends a note, 0 to 1.
     drum : float
-        Least height of a drum hit's maximum, 0 to 1, for a snare; the share of it that is enough for each other class is
-        in :data:`DRUM_SHARES`.
+        Least height of a drum hit's maximum, 0 to 1, for a snare; the share of it that is enough for each other class
+        is in :data:`DRUM_SHARES`.
     min_note_s : float
         Notes shorter than this are left out, in seconds.
     """

@@ -28,8 +28,8 @@ BELOW = 36
 BINS = 160
 """Bins of a patch: up to the tenth partial."""
 GROUP = 64
-"""Notes that are judged together. More know better, and need more memory: of the validation split's notes 70.4 % get the
-right family in groups of 64, 72.6 % in groups of 256, for 50 MB."""
+"""Notes that are judged together. More know better, and need more memory: of the validation split's notes 70.4 % get
+the right family in groups of 64, 72.6 % in groups of 256, for 50 MB."""
 
 
 def cut(features: NDArray[_T], frame: NDArray[np.int64], pitch: NDArray[np.int64]) -> NDArray[_T]:
