@@ -4,7 +4,7 @@ MIDI or MusicXML → humanised performance (tempo, timing, velocity, articulatio
 SoundFonts, patches, samples or random models, timbres varied part by part → room, equaliser, noise, gain, codec →
 features and notes.
 
-A corpus is a folder of shards, one compressed ``.npz`` an item:
+A corpus is a folder of shards, one ``.npz`` an item:
 
 ``features``
     uint8, shape (channels, frames, bins): levels of :class:`ottava.signal.logfreq.LogFrequency` times 255.

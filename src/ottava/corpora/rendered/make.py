@@ -26,7 +26,7 @@ from ottava.io.files import atomic_write
 from ottava.results import FAMILIES, check_choice
 from ottava.signal.logfreq import LogFrequency
 
-__all__ = ["DEFAULT_KINDS", "FORMS", "Recipe", "make_item", "make_rendered"]
+__all__ = ["DEFAULT_KINDS", "Recipe", "make_item", "make_rendered"]
 
 _VERSION = 2
 _FEATURES = LogFrequency()
@@ -34,7 +34,7 @@ _WEIGHTS = {"lieder": 2.0, "pop909": 1.0}  # how often a corpus is drawn from: i
 DEFAULT_KINDS = {"piano": 0.5, "ensemble": 0.35, "solo": 0.11, "drums": 0.04}
 """Shares of the kinds of item in the corpus of the shipped model."""
 _SPLITS = ("train", "validation", "test")
-FORMS = ("features", "stems", "sound")
+_FORMS = ("features", "stems", "sound")
 _TAKES = 4  # instruments that play each part of a piece in stems
 
 
@@ -385,7 +385,7 @@ def make_rendered(
     int
         How many items were made now.
     """
-    check_choice("form", form, FORMS)
+    check_choice("form", form, _FORMS)
     if form == "stems" and not recipe.soundfonts:
         raise UsageError("stems need instruments", found="no SoundFont", expected="at least one")
     (out / recipe.split).mkdir(parents=True, exist_ok=True)
