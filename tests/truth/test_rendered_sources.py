@@ -76,6 +76,9 @@ def test_a_configuration_tells_its_programs_and_its_drums(patches):
     assert [p for p in range(128) if instruments.keys(p)] == [5, 24]
     assert instruments.keys(DRUMS) == {36, 42}
     assert not instruments.keys(DRUMS - 8)
+    fewer = open_instruments(patches, frozenset({5, DRUMS}))
+    assert [p for p in range(128) if fewer.keys(p)] == [24]
+    assert not fewer.keys(DRUMS)
 
 
 @pytest.mark.skipif(not shutil.which("timidity"), reason="the program timidity is not installed")

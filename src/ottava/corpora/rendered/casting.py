@@ -32,8 +32,8 @@ _SILENT = 1e-6  # of a full scale of 1: the part is not there, in sound or in tr
 
 
 def open_instruments(path: Path, without: frozenset[int] = frozenset()) -> MidiInstruments:
-    """Return the instruments of a file: patches of a TiMidity configuration (``.cfg``), or a SoundFont less some."""
-    return PatchSet(path) if path.suffix.lower() == ".cfg" else SoundFont(path, without)
+    """Return the instruments of a file: patches of a TiMidity configuration (``.cfg``), or a SoundFont, less some."""
+    return PatchSet(path, without) if path.suffix.lower() == ".cfg" else SoundFont(path, without)
 
 
 @lru_cache(maxsize=64)

@@ -34,12 +34,17 @@ class PatchSet(MidiInstruments):
     ----------
     path : pathlib.Path
         A ``.cfg`` file that names patches in its banks and drum sets.
+    without : frozenset of int
+        Programs that are taken for missing, as in :class:`.fonts.SoundFont`.
     """
 
     path: Path
+    without: frozenset[int] = frozenset()
 
     def keys(self, program: int) -> frozenset[int]:
         """Return all keys for a program of bank 0 that is there, and the listed keys for a drum set."""
+        if program in self.without:
+            return frozenset()
         listed = _listed(self.path)
         if program >= 0:
             return frozenset(range(128)) if program in listed.get(("bank", 0), ()) else frozenset()
