@@ -22,13 +22,18 @@ def silence(n):
     }
 
 
-def listen(patches, pitch, time_s):
-    """Name the player whose number, in tenths, :func:`play` has written after the onset, and keys a little."""
-    family = np.rint(patches[:, 0, LEAD + 1, BELOW] * 10).astype(int)
-    named = np.zeros((len(pitch), len(FAMILIES)), np.float32)
-    named[np.arange(len(pitch)), family % len(FAMILIES)] = 0.7
-    named[:, FAMILIES.index("keys")] += 0.3
-    return named
+class Listener:
+    """Names the player whose number, in tenths, :func:`play` has written after the onset, and keys a little."""
+
+    width = len(FAMILIES)
+
+    def describe(self, patches, pitch):
+        family = np.rint(patches[:, 0, LEAD + 1, BELOW] * 10).astype(int)
+        return np.eye(len(FAMILIES), dtype=np.float32)[family % len(FAMILIES)]
+
+    def compare(self, described, pitch, time_s):
+        keys = np.float32([name == "keys" for name in FAMILIES])
+        return 0.7 * described + 0.3 * keys
 
 
 def play(posteriors, begin, end, pitch, family="keys", velocity=0.5, height=1.0):
@@ -54,7 +59,7 @@ def test_silence_has_no_notes():
 
 @pytest.mark.parametrize("begin", [10.0, 10.2, 10.4, 10.5, 10.75, 0.0])
 def test_one_note_comes_back_finer_than_a_frame(begin):
-    notes = decode(play(silence(80), begin, 40.0, 60, "winds", 0.63), frame_s=FRAME_S, naming=listen)
+    notes = decode(play(silence(80), begin, 40.0, 60, "winds", 0.63), frame_s=FRAME_S, naming=Listener())
     assert len(notes) == 1
     # The first frame has no left neighbour to place it by.
     assert notes.start_s[0] == pytest.approx(begin * FRAME_S, abs=1e-6 if begin >= 1 else FRAME_S / 2)
@@ -88,10 +93,10 @@ def test_thresholds_decide():
 def test_only_the_wanted_instruments_are_given():
     posteriors = play(silence(80), 10, 30, 60, "bowed")
     posteriors["drum_onset"][20, DRUM_CLASSES.index("snare")] = 0.9
-    everything = decode(posteriors, frame_s=FRAME_S, naming=listen)
+    everything = decode(posteriors, frame_s=FRAME_S, naming=Listener())
     assert everything.instrument.tolist() == ["bowed", "drums"]
     assert everything.pitch_midi.tolist() == [60, 38]
-    few = decode(posteriors, frame_s=FRAME_S, instruments=["keys", "voice"], naming=listen)
+    few = decode(posteriors, frame_s=FRAME_S, instruments=["keys", "voice"], naming=Listener())
     assert few.instrument.tolist() == ["keys"]
     assert decode(posteriors, frame_s=FRAME_S, instruments=["drums"]).instrument.tolist() == ["drums"]
     with pytest.raises(UsageError, match="kazoo"):
@@ -110,19 +115,26 @@ def test_it_makes_no_difference_how_posteriors_are_cut(seed, cuts):
     rng = np.random.default_rng(seed)
     posteriors = {k: rng.random(v.shape).astype(np.float32) ** 3 for k, v in silence(90).items()}
     posteriors["onset"][:, 60:] = 0  # of some notes every patch is looked at
-    whole = decode(posteriors, frame_s=FRAME_S, naming=crowd)
+    whole = decode(posteriors, frame_s=FRAME_S, naming=Crowd())
     edges = sorted({0, 90, *cuts})
     pieces = [{k: v[a:b] for k, v in posteriors.items()} for a, b in itertools.pairwise(edges)]
     assert np.sum(whole.instrument != "drums") > GROUP
     assert len(set(whole.instrument)) == 7
-    assert decode_stream(pieces, frame_s=FRAME_S, naming=crowd) == whole
+    assert decode_stream(pieces, frame_s=FRAME_S, naming=Crowd()) == whole
 
 
-def crowd(patches, pitch, time_s):
-    """Name players by all that the network is given, the others of the group too."""
-    assert 1 <= len(pitch) <= GROUP
-    said = patches.sum((1, 2, 3)) * 7.3 + pitch + 1000 * time_s + pitch.sum() + 1000 * (time_s.sum() - time_s[0])
-    return np.eye(len(FAMILIES), dtype=np.float32)[np.rint(said).astype(int) % len(FAMILIES)]
+class Crowd:
+    """Names players by all that the network is given, the others of the group too."""
+
+    width = 1
+
+    def describe(self, patches, pitch):
+        return (patches.sum((1, 2, 3)) * 7.3 + pitch)[:, None].astype(np.float32)
+
+    def compare(self, described, pitch, time_s):
+        assert 1 <= len(described) == len(pitch) <= GROUP
+        said = described[:, 0] + 1000 * time_s + pitch.sum() + 1000 * (time_s.sum() - time_s[0])
+        return np.eye(len(FAMILIES), dtype=np.float32)[np.rint(said).astype(int) % len(FAMILIES)]
 
 
 def test_a_patch_is_what_lies_around_an_onset():
@@ -145,11 +157,19 @@ def test_a_patch_is_what_lies_around_an_onset():
 def test_the_roll_keeps_groups_and_order(pieces):
     sizes = []
 
-    def name(patches, pitch, time_s):
-        sizes.append(len(pitch))
-        return np.repeat(pitch[:, None], len(FAMILIES), 1).astype(np.float32)
+    class Echo:
+        width = 1
 
-    roll, n = Roll(name), 0
+        def describe(self, patches, pitch):
+            return pitch[:, None].astype(np.float32)
+
+        def compare(self, described, pitch, time_s):
+            np.testing.assert_array_equal(described[:, 0], pitch)
+            np.testing.assert_array_equal(time_s, pitch * 0.1)
+            sizes.append(len(pitch))
+            return np.repeat(pitch[:, None], len(FAMILIES), 1).astype(np.float32)
+
+    roll, n = Roll(Echo()), 0
     for size in pieces:
         pitch = np.arange(n, n + size)
         roll.add(np.zeros((size, 1, FRAMES, BINS), np.float32), pitch, pitch * 0.1)
@@ -181,7 +201,7 @@ def test_what_is_drawn_is_read_back(rows):
         play(posteriors, begin, begin + length, pitch, family, velocity / 127)
         last[pitch] = begin + length
         expected.append((begin * FRAME_S, (begin + length) * FRAME_S, pitch, family, velocity))
-    notes = decode(posteriors, frame_s=FRAME_S, naming=listen)
+    notes = decode(posteriors, frame_s=FRAME_S, naming=Listener())
     expected.sort(key=lambda row: (row[0], row[2]))
     assert notes.start_s.tolist() == pytest.approx([row[0] for row in expected], abs=1e-6)
     assert notes.end_s.tolist() == pytest.approx([row[1] for row in expected], abs=FRAME_S)

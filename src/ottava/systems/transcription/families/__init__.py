@@ -28,9 +28,11 @@ SPEC = Spec(
     task="ottava.systems.transcription.families.train.task:FamilyTask",
     data="ottava.systems.transcription.families.train.data:FamilyData",
     inputs={
-        "patches": ("batch", "notes", 2, 24, 160),
+        "patches": ("batch", "sounds", 2, 24, 160),
+        "patch_pitch": ("batch", "sounds"),
+        "described": ("batch", "notes", 192),
         "pitch": ("batch", "notes"),
         "time_s": ("batch", "notes"),
     },
-    outputs={"family": ("batch", "notes", 6)},
+    outputs={"description": ("batch", "sounds", 192), "family": ("batch", "notes", 6)},
 )

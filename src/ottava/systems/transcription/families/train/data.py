@@ -23,8 +23,8 @@ from ottava.training.order import Order
 
 __all__ = ["FamilyData", "NoteGroups"]
 
-_EXCERPT = 250
-"""Frames from which a group is drawn, 6 s."""
+_EXCERPT, _FRAMES_A_NOTE = 250, 5
+"""Frames from which a group is drawn: 6 s, and 8 notes a second if they are many."""
 _SLOPE = 0.24 / 36
 """24 dB an octave, in levels and bins."""
 _JOINED = 0.2
@@ -88,7 +88,7 @@ class NoteGroups(Dataset[dict[str, Tensor]]):
     def _excerpt(self, rng: np.random.Generator) -> _Scene:
         """Return some seconds of an item in which somebody plays."""
         while True:
-            scene = _Scene.of(*self.excerpts.draw(rng, _EXCERPT), self.frame_s)
+            scene = _Scene.of(*self.excerpts.draw(rng, max(_EXCERPT, _FRAMES_A_NOTE * self.n_notes)), self.frame_s)
             if len(scene.frame):
                 return scene
 
@@ -154,7 +154,8 @@ def _vary(
         gain -= _SLOPE * np.clip(rng.uniform(5, 85) - bins, 0, None)
     patches = patches + gain[:, None, None, :].astype(np.float32)
     if rng.random() < 0.4:
-        floor = rng.uniform(0.05, 0.4) + 0.055 * np.log10(rng.exponential(1, patches.shape) + 1e-3)
+        fall = rng.uniform(0, 0.3) * (0.5 - place[:, None, None, :] / 11)  # from white noise to one of lows
+        floor = rng.uniform(0.05, 0.5) + fall + 0.055 * np.log10(rng.exponential(1, patches.shape) + 1e-3)
         patches = (np.log10(10 ** (10 * patches) + 10 ** (10 * floor)) / 10).astype(np.float32)
     patches = np.clip(patches, 0, 1.1)
     for _ in range(rng.integers(0, 3)):

@@ -68,16 +68,24 @@ class FamilyNetwork(nn.Module):
         time_s : Tensor, shape (B, N)
             Onsets in seconds; only differences matter.
         """
+        described = self.describe(patches, pitch)
+        return self.alone(self.dropout(described)), self.compare(described, pitch, time_s)
+
+    def describe(self, patches: Tensor, pitch: Tensor) -> Tensor:
+        """Return what each note sounds like by itself, (B, N, hidden)."""
         y = self.body(patches.flatten(0, 1) * 2 - 1)
         y = self.enter(torch.cat([y.mean(2), y.amax(2)], dim=1).flatten(1)) + self.pitch(pitch.flatten())
-        y = torch.relu(self.norm(y)).unflatten(0, pitch.shape)
-        alone = self.alone(self.dropout(y))
+        return torch.relu(self.norm(y)).unflatten(0, pitch.shape)
+
+    def compare(self, described: Tensor, pitch: Tensor, time_s: Tensor) -> Tensor:
+        """Return logits (B, N, 6) of notes among the others, from their descriptions."""
         apart_s = time_s[:, :, None] - time_s[:, None, :]
-        steps = (pitch[:, :, None] - pitch[:, None, :]).to(y.dtype) / 12
-        near = torch.stack([apart_s.abs(), (apart_s.abs() < 0.04).to(y.dtype), steps.abs(), steps], dim=1)
+        steps = (pitch[:, :, None] - pitch[:, None, :]).to(described.dtype) / 12
+        near = torch.stack([apart_s.abs(), (apart_s.abs() < 0.04).to(described.dtype), steps.abs(), steps], dim=1)
         for layer in self.layers:
-            y = layer(y, near)
-        return alone, self.together(self.dropout(y))
+            described = layer(described, near)
+        logits: Tensor = self.together(self.dropout(described))
+        return logits
 
 
 class _Attention(nn.Module):

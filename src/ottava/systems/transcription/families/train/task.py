@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ottava.results import FAMILIES, Notes
+from ottava.results import FAMILIES, Notes, check_choice
 from ottava.signal.logfreq import LogFrequency
 from ottava.systems.transcription.families.naming import BELOW, BINS, FRAMES, LEAD
 from ottava.systems.transcription.families.train.network import FamilyNetwork
@@ -32,6 +32,10 @@ class FamilyTask(L.LightningModule):
         See :class:`FamilyNetwork`.
     dropout : float
         See :class:`FamilyNetwork`.
+    label_smoothing : float
+        Share of each target that is spread over all families.
+    only : {"comparison"} or None
+        Train only what compares notes, in long groups, and leave their descriptions as they are: that is quicker.
     learning_rate, warmup_steps, decay_share, weight_decay
         See :class:`.task.TranscriptionTask`.
     initial_weights : str or None
@@ -45,6 +49,8 @@ class FamilyTask(L.LightningModule):
         heads: int = 6,
         layers: int = 3,
         dropout: float = 0.15,
+        label_smoothing: float = 0.0,
+        only: str | None = None,
         learning_rate: float = 2e-3,
         warmup_steps: int = 100,
         decay_share: float = 0.6,
@@ -56,10 +62,25 @@ class FamilyTask(L.LightningModule):
         self.network = FamilyNetwork(
             widths=tuple(widths or (16, 32, 56, 96)), hidden=hidden, heads=heads, layers=layers, dropout=dropout
         )
+        if only is not None:
+            check_choice("only", only, ("comparison",))
+            for part in self._description():
+                part.requires_grad_(False)
+        self.label_smoothing, self.only = label_smoothing, only
         self.learning_rate, self.warmup_steps = learning_rate, warmup_steps
         self.decay_share, self.weight_decay = decay_share, weight_decay
         if initial_weights:
             load_network(self.network, initial_weights)
+
+    def _description(self) -> list[nn.Module]:
+        network = self.network
+        return [network.body, network.enter, network.pitch, network.norm]
+
+    def on_train_epoch_start(self) -> None:
+        """Keep the statistics of what is not trained."""
+        if self.only:
+            for part in self._description():
+                part.eval()
 
     def _judge(self, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
         alone, together = self.network(batch["patches"], batch["pitch"], batch["time_s"])
@@ -68,7 +89,8 @@ class FamilyTask(L.LightningModule):
     def training_step(self, batch: dict[str, Tensor], _: int) -> Tensor:
         """Return the loss of one batch: what each note says alone counts half."""
         alone, together, target = self._judge(batch)
-        first, second = F.cross_entropy(alone, target), F.cross_entropy(together, target)
+        first = F.cross_entropy(alone, target, label_smoothing=self.label_smoothing)
+        second = F.cross_entropy(together, target, label_smoothing=self.label_smoothing)
         self.log("train/alone", first)
         self.log("train/together", second, prog_bar=True)
         return 0.5 * first + second
@@ -94,8 +116,8 @@ class FamilyTask(L.LightningModule):
         save_network(self.network, path)
 
     def export_module(self) -> nn.Module:
-        """Return the network with probabilities in place of logits."""
-        return _Probabilities(self.network)
+        """Return the network in two halves, with probabilities in place of logits."""
+        return _Halves(self.network)
 
     def example_inputs(self, n_notes: int) -> dict[str, Tensor]:
         """Return a scale of tones with a few partials each."""
@@ -104,7 +126,10 @@ class FamilyTask(L.LightningModule):
         fall = torch.linspace(0.8, 0.4, FRAMES)
         for n, semitones in enumerate((0, 12, 19, 24, 28, 31)):
             patches[..., LEAD:, BELOW + 3 * semitones] = fall[LEAD:] - 0.05 * n
-        return {"patches": patches, "pitch": pitch, "time_s": 0.1 * torch.arange(n_notes, dtype=torch.float32)[None]}
+        with torch.no_grad():
+            described = self.network.describe(patches, pitch)
+        time_s = 0.1 * torch.arange(n_notes, dtype=torch.float32)[None]
+        return {"patches": patches, "patch_pitch": pitch, "described": described, "pitch": pitch, "time_s": time_s}
 
     def decode_outputs(self, outputs: dict[str, NDArray[np.float32]]) -> Notes:
         """Return a note for each, with its likeliest family."""
@@ -120,11 +145,15 @@ class FamilyTask(L.LightningModule):
         return asdict(LogFrequency())
 
 
-class _Probabilities(nn.Module):
-    def __init__(self, network: nn.Module) -> None:
+class _Halves(nn.Module):
+    """The two halves of the network side by side: what compares many notes need not hold all their sounds."""
+
+    def __init__(self, network: FamilyNetwork) -> None:
         super().__init__()
         self.network = network
 
-    def forward(self, patches: Tensor, pitch: Tensor, time_s: Tensor) -> Tensor:
-        _, together = self.network(patches, pitch, time_s)
-        return torch.softmax(together, dim=2)
+    def forward(
+        self, patches: Tensor, patch_pitch: Tensor, described: Tensor, pitch: Tensor, time_s: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        family = torch.softmax(self.network.compare(described, pitch, time_s), dim=2)
+        return self.network.describe(patches, patch_pitch), family
