@@ -45,6 +45,8 @@ from ottava.training.provenance import provenance
 
 FRAMES = 128
 """Labelled frames of a training clip, 3 s. Each network gets its own context around them."""
+BATCH = 2
+"""Clips in a batch. At equal work 900 steps of two learn far more than 300 of six: shallow/C scores 0.45 for 0.15."""
 
 LEARNING_RATE, WARM_UP, CLIP = 2e-3, 20, 3.0
 THRESHOLDS = np.arange(0.05, 0.96, 0.05)
@@ -93,7 +95,7 @@ def train(arm: Arm, stack: Stack, clips: list[Clip], seed: int, steps: int) -> N
     """Train an arm."""
 
     def drawn() -> Batches:
-        return batches(clips, stack.context, arm.batch, steps, seed)
+        return batches(clips, stack.context, BATCH, steps, seed)
 
     def distance(Z: Tensor, X: Tensor) -> Tensor:
         margin = (X.shape[-1] - Z.shape[-1]) // 2
@@ -215,7 +217,7 @@ def read_transformed(arm: Arm, stack: PreStack, splits: Splits, seed: int, steps
         probe.transforms.eval()
         return transcription_loss(probe.valid(X), labels.amax(1))
 
-    fit(probe, probe.context, bce, batches(clips, probe.context, arm.batch, steps, seed), steps)
+    fit(probe, probe.context, bce, batches(clips, probe.context, BATCH, steps, seed), steps)
     rows = {row["item"]: {"probe_ap": row["ap"]} for row in score(probe, arm, valid, test)}
     for clip in test:
         rows[clip.name] |= contrast(stack.transforms, clip)
@@ -286,11 +288,11 @@ def estimate(chosen: list[Arm], seeds: int, steps: int, items: int) -> None:
     for arm in chosen:
         torch.manual_seed(0)
         stack = arm.build()
-        X = torch.rand(arm.batch, 1, BINS, FRAMES + stack.context - 1)
-        labels = torch.zeros(arm.batch, len(FAMILIES), NOTES, FRAMES)
+        X = torch.rand(BATCH, 1, BINS, FRAMES + stack.context - 1)
+        labels = torch.zeros(BATCH, len(FAMILIES), NOTES, FRAMES)
         times: list[float] = []
         fit(stack, stack.context, partial(_timed_loss, times, stack, arm), [(X, labels)] * 4, 4)
-        step_s = float(min(np.diff(times))) + 0.002 * arm.batch  # and cutting the clips
+        step_s = float(min(np.diff(times))) + 0.002 * BATCH  # and cutting the clips
         begin = time.process_time()
         with torch.no_grad():
             stack.eval()(torch.rand(1, 1, BINS, 500))
@@ -319,7 +321,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path(__file__).parents[1] / "results/claims_transcription.csv")
     parser.add_argument("--arms", nargs="+", default=["*"], help="names or patterns; see --estimate")
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
-    parser.add_argument("--budget-steps", type=int, default=300)
+    parser.add_argument("--budget-steps", type=int, default=900)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--items", nargs=3, type=int, default=[400, 6, 20], help="of train, validation, test at most")
     parser.add_argument("--estimate", action="store_true", help="print sizes and times, train nothing")

@@ -46,8 +46,6 @@ class Arm:
     name : str
     build : callable
         Makes the network, with fresh weights.
-    batch : int
-        Clips in a batch.
     families : bool
         One set of notes for each instrument family.
     schedule : {"joint", "frozen", "reconstruction"}
@@ -58,7 +56,6 @@ class Arm:
 
     name: str
     build: Callable[[], Stack]
-    batch: int = 6
     families: bool = False
     schedule: str = "joint"
     probe: bool = False
@@ -174,14 +171,13 @@ def arms() -> list[Arm]:
         Arm("probe of X=context", lambda: PreStack([], Linear(BINS, NOTES, context=UNet(**UNET).context))),  # type: ignore[arg-type]
     ]
     for variant in ("V1", "V2"):
-        found.append(Arm(variant, lambda variant=variant: _families(variant), 4, True))
+        found.append(Arm(variant, lambda variant=variant: _families(variant), families=True))
     for variant, other in product(("V3", "V4"), ("V1", "V2")):
         found.append(
             Arm(
                 f"{variant}={other}",
                 lambda variant=variant, other=other: _families(variant, **_matched_families(variant, other)),
-                4,
-                True,
+                families=True,
             )
         )
     return found
