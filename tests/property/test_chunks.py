@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 
 import numpy as np
@@ -35,14 +36,15 @@ def features(n, seed=0):
     chunk=st.integers(1, 40),
     extra=st.integers(0, 9),
     cuts=st.lists(st.integers(0, 90), max_size=6),
+    workers=st.integers(1, 3),
 )
-def test_chunks_equal_the_whole_however_they_arrive(n, chunk, extra, cuts):
+def test_chunks_equal_the_whole_however_they_arrive(n, chunk, extra, cuts, workers):
     whole = features(n, seed=n)
     expected = network(whole)
     sizes = {"chunk_frames": chunk, "margin_frames": RADIUS + extra}
     stitched = run_in_chunks(network, whole, **sizes)
     blocks = np.split(whole, sorted(min(cut, n) for cut in cuts), axis=1)
-    parts = list(stream_in_chunks(network, iter(blocks), **sizes))
+    parts = list(stream_in_chunks(network, iter(blocks), **sizes, workers=workers))
     assert all(len(part["note"]) == chunk for part in parts[:-1])
     for name, values in expected.items():
         np.testing.assert_array_equal(stitched[name], values)
@@ -72,6 +74,52 @@ def test_memory_stays_bounded():
     assert total == 3500
     assert most == 60
     assert len(alive) == 70
+
+
+def test_workers_run_chunks_at_once_and_no_more_than_there_are():
+    both, running, most = threading.Barrier(2, timeout=10), 0, 0
+
+    def meeting(block):
+        nonlocal running, most
+        running += 1
+        most = max(most, running)
+        both.wait()  # breaks, and raises, unless a second chunk is run meanwhile
+        running -= 1
+        return network(block)
+
+    parts = stream_in_chunks(meeting, [features(120)], chunk_frames=20, margin_frames=5, workers=2)
+    assert sum(len(part["note"]) for part in parts) == 120
+    assert most == 2
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+def test_what_a_chunk_raises_comes_in_its_turn(workers):
+    def failing(block):
+        if block[0, 0, 0] == 3:
+            raise InputError("broken")
+        return network(block)
+
+    numbered = np.repeat(np.arange(8), 10)[None, :, None].repeat(2, 0).repeat(3, 2).astype(np.float32)
+    parts = stream_in_chunks(failing, [numbered], chunk_frames=10, margin_frames=0, workers=workers)
+    for _ in range(3):
+        next(parts)
+    with pytest.raises(InputError, match="broken"):
+        next(parts)
+
+
+def test_who_leaves_early_waits_for_nothing_but_what_runs():
+    started = []
+
+    def slow(block):
+        started.append(block)
+        time.sleep(0.02)
+        return network(block)
+
+    parts = stream_in_chunks(slow, [features(1000)], chunk_frames=10, margin_frames=0, workers=2)
+    next(parts)
+    parts.close()
+    assert len(started) <= 4
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("ottava network")]
 
 
 def test_a_stream_is_not_read_ahead():

@@ -11,7 +11,10 @@ arrive, and a stream gives bit for bit the outputs of an array.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from itertools import chain
 from queue import Full, Queue
 from threading import Event, Thread
@@ -31,11 +34,16 @@ Network = Callable[[NDArray[np.float32]], Mapping[str, NDArray[Any]]]
 
 
 def stream_in_chunks(
-    network: Network, blocks: Iterable[NDArray[np.float32]], *, chunk_frames: int, margin_frames: int
-) -> Iterator[dict[str, NDArray[Any]]]:
+    network: Network,
+    blocks: Iterable[NDArray[np.float32]],
+    *,
+    chunk_frames: int,
+    margin_frames: int,
+    workers: int = 1,
+) -> Generator[dict[str, NDArray[Any]], None, None]:
     """Run a network over a stream of features.
 
-    Holds one chunk with its margins and one block at a time, however long the stream is.
+    Holds a few chunks with their margins and one block at a time, however long the stream is.
 
     Parameters
     ----------
@@ -49,6 +57,8 @@ def stream_in_chunks(
     margin_frames : int
         Frames of context on both sides, likewise. At both ends of the stream there is none, so that the
         network pads there as it would pad the whole.
+    workers : int
+        Chunks run at once, each in a thread of its own, with a network that may be called so.
 
     Yields
     ------
@@ -68,6 +78,14 @@ def stream_in_chunks(
             found=f"chunk_frames {chunk_frames}, margin_frames {margin_frames}",
             expected="chunk_frames at least 1, margin_frames at least 0",
         )
+    cuts = _cut(blocks, chunk_frames, margin_frames)
+    yield from _in_parallel((partial(_run, network, *cut) for cut in cuts), workers)
+
+
+def _cut(
+    blocks: Iterable[NDArray[np.float32]], chunk_frames: int, margin_frames: int
+) -> Iterator[tuple[NDArray[np.float32], int, int]]:
+    """Yield each chunk with its margins, how long the first of them is, and how many frames follow it."""
     held: list[NDArray[np.float32]] = []
     first = begin = end = 0  # frames: the first one held, the next chunk's begin, one past the last one held
     for block in chain(blocks, [None]):
@@ -77,7 +95,7 @@ def stream_in_chunks(
         while begin < end and (block is None or end >= begin + chunk_frames + margin_frames):
             features = held[0] if len(held) == 1 else np.concatenate(held, axis=1)
             size = min(chunk_frames, end - begin)
-            yield _run(network, features[:, : begin + size + margin_frames - first], begin - first, size)
+            yield np.ascontiguousarray(features[:, : begin + size + margin_frames - first]), begin - first, size
             begin += size
             keep = max(begin - margin_frames, 0)
             held, first = [features[:, keep - first :]], keep
@@ -97,7 +115,7 @@ def run_in_chunks(
         The outputs, first axis all frames.
     """
     if features.shape[1] == 0:
-        return _run(network, features, 0, 0)
+        return _run(network, np.ascontiguousarray(features), 0, 0)
     parts = list(stream_in_chunks(network, [features], chunk_frames=chunk_frames, margin_frames=margin_frames))
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
@@ -156,8 +174,28 @@ def read_ahead(items: Iterable[_T], depth: int = 4) -> Generator[_T, None, None]
         thread.join()
 
 
+def _in_parallel(jobs: Iterable[Callable[[], _T]], workers: int) -> Generator[_T, None, None]:
+    """Yield the results of jobs in their order, while the next few are being worked on."""
+    if workers == 1:
+        for job in jobs:
+            yield job()
+        return
+    pending: deque[Future[_T]] = deque()
+    with ThreadPoolExecutor(workers, "ottava network") as pool:
+        try:
+            for job in jobs:
+                pending.append(pool.submit(job))
+                if len(pending) > workers:  # one waits, so that nobody is idle while a result is used
+                    yield pending.popleft().result()
+            while pending:
+                yield pending.popleft().result()
+        finally:
+            for left in pending:
+                left.cancel()
+
+
 def _run(network: Network, features: NDArray[np.float32], skip: int, size: int) -> dict[str, NDArray[Any]]:
-    outputs = network(np.ascontiguousarray(features))
+    outputs = network(features)
     for name, output in outputs.items():
         if len(output) != features.shape[1]:
             raise ModelError(

@@ -13,13 +13,26 @@ from ottava.errors import ModelError, UsageError
 from ottava.runtime.weights import Weights
 from ottava.spec import Spec
 
-__all__ = ["Session", "default_threads"]
+__all__ = ["Session", "check_threads", "default_threads"]
 
 
 def default_threads() -> int:
     """Return the number of cores that this process may use, at most 4: small networks gain little beyond."""
     usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return min(usable, 4)
+
+
+def check_threads(threads: int | None) -> int:
+    """Return a number of threads that was asked for, or else the default.
+
+    Raises
+    ------
+    ottava.errors.UsageError
+        If it is below 1.
+    """
+    if threads is not None and threads < 1:
+        raise UsageError(f"threads is {threads}", expected="1 or more")
+    return threads or default_threads()
 
 
 class Session:
@@ -46,10 +59,8 @@ class Session:
     def __init__(self, weights: Weights, spec: Spec, threads: int | None = None) -> None:
         import onnxruntime
 
-        if threads is not None and threads < 1:
-            raise UsageError(f"threads is {threads}", expected="1 or more")
         self.weights = weights
-        self.threads = threads or default_threads()
+        self.threads = check_threads(threads)
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = self.threads
         options.inter_op_num_threads = 1

@@ -24,6 +24,8 @@ __all__ = ["DrumNetwork", "PreStackedTranscriber", "UNet", "conv"]
 N_DRUMS = 5
 HARMONICS = (-12, 0, 12, 19, 24, 28, 31, 34, 36)
 """Semitones from a pitch to its lower octave, itself, and its partials 2 to 8."""
+_COMBS = ((-12, 0, 12, 24, 36), (28, 31, 34), (19,))
+"""The same, in groups that lie equally far apart: one dilated convolution each."""
 
 
 def conv(
@@ -214,7 +216,7 @@ class PreStackedTranscriber(nn.Module):
         x = features * 2 - 1
         z, bottom = self.unet(x)
         semitones = self.semitones(torch.cat([x, z], dim=1))
-        local = self.local(self.harmonics(self._stack(semitones)))
+        local = self.local(self._gather_harmonics(semitones))
         flat = torch.cat([_flatten(self.gather(local)), _flatten(self.lowest(bottom))], dim=1)
         context = self.context(self.enter(flat))
         spread = self.spread(context).unflatten(1, (-1, PITCHES)).transpose(2, 3)
@@ -227,11 +229,24 @@ class PreStackedTranscriber(nn.Module):
         drums = self.drums(features * 2 - 1)
         return {"drum_onset": drums[..., :N_DRUMS], "drum_velocity": drums[..., N_DRUMS:]}
 
-    def _stack(self, semitones: Tensor) -> Tensor:
-        """Lay the semitones' features beside those of their harmonics; beyond the ends there is nothing."""
+    def _gather_harmonics(self, semitones: Tensor) -> Tensor:
+        """Weigh for each pitch what lies at its harmonics; beyond the ends there is nothing.
+
+        One convolution of nine shifted copies, side by side, would say the same, but they would be by far the most that
+        the network holds at any time.
+        """
         below, above = -min(HARMONICS), max(HARMONICS)
         padded = F.pad(semitones, (below, above + PITCHES - semitones.shape[3]))
-        return torch.cat([padded[..., below + h : below + h + PITCHES] for h in HARMONICS], dim=1)
+        convolution, norm, activation = self.harmonics
+        weight = convolution.weight.unflatten(1, (len(HARMONICS), -1))[..., 0].permute(0, 2, 3, 1)
+        parts = []
+        for comb in _COMBS:
+            spacing = comb[1] - comb[0] if len(comb) > 1 else 1
+            teeth = weight[..., [HARMONICS.index(h) for h in comb]]
+            heard = padded[..., below + comb[0] : below + comb[-1] + PITCHES]
+            parts.append(F.conv2d(heard, teeth, dilation=(1, spacing)))
+        weighed: Tensor = activation(norm(parts[0] + parts[1] + parts[2]))
+        return weighed
 
 
 def _flatten(x: Tensor) -> Tensor:
