@@ -201,13 +201,14 @@ def _render_piano(
         folders = recipe.piano_samples[int(rng.integers(len(recipe.piano_samples)))]
         sound = open_samples(folders).play(part, rng)
         return _retune(sound, rate_hz, tune), folders[0].name
-    if choice < 0.65 or not recipe.soundfonts:
-        return _retune(ModelledString(rng, rate_hz).play(part, rng), rate_hz, tune), "modelled string"
-    font = recipe.soundfonts[int(rng.integers(len(recipe.soundfonts)))]
-    instruments = recipe.sources.instruments(font)
-    program = int(rng.choice([p for p in (0, 0, 0, 0, 1, 1, 2, 3) if instruments.keys(p)] or [0]))
-    sound = instruments.play([replace(part, program=program)], rate_hz=rate_hz / tune)
-    return sound, f"{font.stem}:{program}"
+    if choice >= 0.65 and recipe.soundfonts:
+        font = recipe.soundfonts[int(rng.integers(len(recipe.soundfonts)))]
+        instruments = recipe.sources.instruments(font)
+        if programs := [p for p in (0, 0, 0, 0, 1, 1, 2, 3) if instruments.keys(p)]:
+            program = int(rng.choice(programs))
+            sound = instruments.play([replace(part, program=program)], rate_hz=rate_hz / tune)
+            return sound, f"{font.stem}:{program}"
+    return _retune(ModelledString(rng, rate_hz).play(part, rng), rate_hz, tune), "modelled string"
 
 
 def _retune(sound: NDArray[np.float32], rate_hz: int, tune: float) -> NDArray[np.float32]:

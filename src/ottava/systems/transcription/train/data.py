@@ -18,6 +18,7 @@ from ottava.corpora.rendered import Recipe, make_rendered
 from ottava.results import DRUM_CLASSES, FAMILIES
 from ottava.symbolic.instruments import drum_class_of_key
 from ottava.systems.transcription.families.naming import LOW_MIDI, PITCHES
+from ottava.systems.transcription.train.equipment import limit_band
 from ottava.systems.transcription.train.excerpts import Excerpts
 from ottava.training.order import Order
 
@@ -191,6 +192,7 @@ def _colour(levels: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np
     if rng.random() < 0.7:
         knots = rng.normal(0, rng.uniform(0, 0.06), 8)
         gain = gain + np.interp(np.linspace(0, 7, bins), np.arange(8), knots)
+    gain += limit_band(np.arange(bins), rng)
     levels = levels + gain.astype(np.float32)
     if rng.random() < 0.3:
         floor = rng.uniform(0.05, 0.45) + np.linspace(0, rng.uniform(-0.1, 0.15), bins)

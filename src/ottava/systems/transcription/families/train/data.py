@@ -18,6 +18,7 @@ from torch.utils.data import DataLoader, Dataset
 from ottava.results import FAMILIES
 from ottava.systems.transcription.families.naming import BELOW, BINS, FRAMES, GROUP, LOW_MIDI, PITCHES, cut
 from ottava.systems.transcription.train.data import RenderedData
+from ottava.systems.transcription.train.equipment import limit_band
 from ottava.systems.transcription.train.excerpts import Excerpts
 from ottava.training.order import Order
 
@@ -25,8 +26,6 @@ __all__ = ["FamilyData", "NoteGroups"]
 
 _EXCERPT, _FRAMES_A_NOTE = 250, 5
 """Frames from which a group is drawn: 6 s, and 8 notes a second if they are many."""
-_SLOPE = 0.24 / 36
-"""24 dB an octave, in levels and bins."""
 _JOINED = 0.2
 """Share of groups from two items at once."""
 
@@ -148,10 +147,7 @@ def _vary(
     bins = np.arange(BINS) - BELOW + 3 * pitch[:, None]
     place = (bins + BELOW) / (BINS + 3 * PITCHES) * 11
     gain = np.interp(place, np.arange(12), colour) + rng.uniform(-0.15, 0.06)
-    if rng.random() < 0.35:  # equipment that carries no highs, from 2.3 to 7.3 kHz on
-        gain -= _SLOPE * np.clip(bins - rng.uniform(230, 290), 0, None)
-    if rng.random() < 0.35:  # or no lows, from 30 to 140 Hz down
-        gain -= _SLOPE * np.clip(rng.uniform(5, 85) - bins, 0, None)
+    gain += limit_band(bins, rng)
     patches = patches + gain[:, None, None, :].astype(np.float32)
     if rng.random() < 0.4:
         fall = rng.uniform(0, 0.3) * (0.5 - place[:, None, None, :] / 11)  # from white noise to one of lows
