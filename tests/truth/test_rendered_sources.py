@@ -9,11 +9,10 @@ import pytest
 import soundfile
 
 from instruments import Sines, played, soundfont
-from ottava.corpora.rendered import casting, timbre
+from ottava.corpora.rendered import casting, make, timbre
 from ottava.corpora.rendered.casting import open_drums, open_instruments, render_cast
 from ottava.corpora.rendered.drumkits import DrumKit, key_of_name, near_key
 from ottava.corpora.rendered.fonts import SoundFont
-from ottava.corpora.rendered.make import Recipe, make_item
 from ottava.corpora.rendered.patches import PatchSet
 from ottava.corpora.rendered.performance import DRUMS, Performance
 from ottava.corpora.rendered.presets import read_presets
@@ -239,11 +238,12 @@ def test_truth_has_what_the_source_has(monkeypatch):
 
 def test_a_font_without_pianos_is_not_played_for_one(monkeypatch):
     pytest.importorskip("symusic")
-    recipe = Recipe(soundfonts=(Path("a"),), kinds={"piano": 1}, length_s=5)
+    recipe = make.Recipe(soundfonts=(Path("a"),), kinds={"piano": 1})
     for programs, expected in (((42,), {"modelled string"}), ((3, 42), {"modelled string", "a:3"})):
         poor = Sines(programs=programs, keys=range(128))
         monkeypatch.setattr(casting, "open_instruments", lambda path, without, poor=poor: poor)
-        assert {source for i in range(12) for source in make_item(recipe, 0, i)[2]["sources"]} == expected
+        draws = (np.random.default_rng(seed) for seed in range(8))
+        assert {make._render_piano(recipe, played([60]), rng, 1.0)[1] for rng in draws} == expected
 
 
 def test_recorded_tones_play_what_lies_in_their_reach(tmp_path, monkeypatch):
