@@ -16,6 +16,7 @@ from ottava.signal.logfreq import LogFrequency
 from ottava.systems.transcription.families.naming import BELOW, BINS, FRAMES, LEAD
 from ottava.systems.transcription.families.train.data import NoteGroups
 from ottava.systems.transcription.families.train.network import FamilyNetwork
+from ottava.systems.transcription.families.train.task import FamilyTask
 
 FRAME_S = LogFrequency().frame_s
 
@@ -112,3 +113,13 @@ def test_training_notes_lie_where_they_sound(corpus):
         band = group["patches"][:, 1, :, BELOW - 1 : BELOW + 2].amax(2)
         rises += (band[:, LEAD : LEAD + 3].amax(1) - band[:, 0] > 0.02).tolist()
     assert np.mean(rises) > 0.7
+
+
+def test_the_halves_that_are_exported_say_what_the_network_says():
+    task = FamilyTask(widths=[4, 4, 8, 8], hidden=16, heads=2).eval()
+    example = task.example_inputs(20)
+    with torch.no_grad():
+        described, family = task.export_module()(*example.values())
+        _, together = task.network(example["patches"], example["pitch"], example["time_s"])
+    assert torch.allclose(described, example["described"], atol=1e-6)
+    assert torch.allclose(family, torch.softmax(together, dim=2), atol=1e-6)

@@ -181,3 +181,27 @@ def test_drums_come_as_often_as_asked():
         for share in [0.0] * 10 + [1.0] * 10
     ]
     assert [bool((notes[:, 4] == 6).any()) for notes in both] == [False] * 10 + [True] * 10
+
+
+def test_stretched_levels_keep_the_loudest_and_nothing_stays_nothing():
+    pytest.importorskip("lightning", reason="needs ottava[train]")
+    from ottava.systems.transcription.train.mixing import _stretched
+
+    levels = np.array([[0, 50, 150, 200]], np.uint8)
+    db = 10 * np.log10(np.maximum(_stretched(levels, np.random.default_rng(0)), 1e-9))
+    assert db[0, 3] == pytest.approx(200 * 100 / 255, abs=0.01)
+    assert db[0, 0] == -90
+    assert (db[0, 3] - db[0, 1]) / (db[0, 3] - db[0, 2]) == pytest.approx(3, abs=0.01)  # in decibels all by one factor
+
+
+def test_a_room_answers_later_and_dies_away_highs_sooner():
+    pytest.importorskip("lightning", reason="needs ottava[train]")
+    from ottava.systems.transcription.train.mixing import _tail
+
+    stroke = np.zeros((2, 80, 288), np.float32)
+    stroke[:, 10] = 1
+    for seed in range(8):
+        tail = _tail(stroke, np.random.default_rng(seed), FEATURES.frame_s)
+        assert not tail[:, :11].any()
+        assert (np.diff(tail[:, 11:], axis=1) <= 0).all()
+        assert (tail[:, 14, -1] / tail[:, 11, -1] < tail[:, 14, 0] / tail[:, 11, 0]).all()

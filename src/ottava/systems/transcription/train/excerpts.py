@@ -67,8 +67,7 @@ class Excerpts:
             )
         self.paths = [path for kind in self.shares for path in self.by_kind[kind]]
         self.drum_share = drum_share
-        self.features = LogFrequency()
-        self.frame_s = self.features.frame_s
+        self.frame_s = LogFrequency().frame_s
 
     def draw(self, rng: np.random.Generator, n_frames: int) -> Excerpt:
         """Return some seconds of an item.
@@ -109,11 +108,5 @@ class Excerpts:
         stems, _ = load_stems(path)
         first = int(rng.integers(max(stems.features.shape[2] - n_frames, 0) + 1))
         return mix_stems(
-            stems,
-            rng,
-            first_frame=first,
-            n_frames=n_frames,
-            frame_s=self.frame_s,
-            bins_per_semitone=self.features.bins_per_semitone,
-            drum_share=self.drum_share,
+            stems, rng, first_frame=first, n_frames=n_frames, frame_s=self.frame_s, drum_share=self.drum_share
         )

@@ -12,7 +12,6 @@ __all__ = ["mix_stems"]
 _DOUBLED, _DOUBLE_DB = 0.3, 9.0  # share of parts that a second instrument of the family plays too, and how far below
 _SPREAD_DB = 7.0  # of a pitched part's loudness, up or down
 _DRUMS_DB = (-2.0, 4.0, 8.0)  # mean and spread of the loudness of drums beside all others, and how far it may go
-_MOVED = 4  # semitones up or down at most
 _COLOUR_DB = 9.0  # largest spread of a stem's colour
 _STRETCHED = (0.75, 1.3)  # least and most of what decibels are multiplied by
 _IN_A_ROOM = 0.4  # of the mixes
@@ -25,15 +24,14 @@ def mix_stems(
     first_frame: int,
     n_frames: int,
     frame_s: float,
-    bins_per_semitone: int,
     drum_share: float = 0.5,
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Let an instrument drawn for each part play, each made into another of its kind, and put all into a room.
+    """Draw an instrument for each part, vary it, and put all into a room.
 
-    There are never enough instruments, so that each is varied: its loudness and colour; its pitch, and the formants
-    with it, as a sampler does between the notes that were recorded; and the spread of its levels about the loudest,
-    which makes partials weaker and decays faster, or the reverse. Now and then a second instrument of the same family
-    joins it: two timbres make a third. Powers add, as phases are as good as independent.
+    As there are never enough instruments, each is made into another of its kind: by loudness and colour, and by the
+    spread of its levels about the loudest, which makes partials weaker and decays faster, or the reverse. Now and then
+    a second instrument of the same family joins it: two timbres make a third. Powers add, as phases are as good as
+    independent.
 
     Parameters
     ----------
@@ -45,8 +43,6 @@ def mix_stems(
         The part of the piece that is wanted.
     frame_s : float
         Time between frames in seconds.
-    bins_per_semitone : int
-        Bins of the features to the semitone.
     drum_share : float
         Share of mixes that have drums, where the piece has any.
 
@@ -69,23 +65,18 @@ def mix_stems(
     plan.extend((stem, float(all_db + np.clip(rng.normal(mean, spread), -most, most))) for stem in drums)
     _, channels, _, bins = stems.features.shape
     power = np.zeros((channels, n_frames, bins), np.float32)
-    notes = [np.zeros((0, 5), np.float32)]
     for stem, db in plan:
-        semitones = 0 if stem in drums else int(rng.integers(-_MOVED, _MOVED + 1))
         stored = stems.features[stem, :, first_frame : first_frame + n_frames]
         knots = rng.normal(0, rng.uniform(0, _COLOUR_DB), int(rng.integers(5, 20)))
         colour_db = np.interp(np.linspace(0, len(knots) - 1, bins), np.arange(len(knots)), knots)
-        sound = _stretched(stored, rng) * (10 ** ((db + colour_db) / 10)).astype(np.float32)
-        up, down = max(bins_per_semitone * semitones, 0), max(-bins_per_semitone * semitones, 0)
-        power[:, : stored.shape[1], up : bins - down] += sound[:, :, down : bins - up]
-        begin_s = first_frame * frame_s
-        notes.append(stems.notes[stem] + np.array([-begin_s, -begin_s, semitones, 0, 0], np.float32))
+        power[:, : stored.shape[1]] += _stretched(stored, rng) * (10 ** ((db + colour_db) / 10)).astype(np.float32)
     if rng.random() < _IN_A_ROOM:
         power += _tail(power, rng, frame_s)
-    played = np.concatenate(notes)
-    played = played[np.argsort(played[:, 0], kind="stable")]
+    begin_s = first_frame * frame_s
+    notes = np.concatenate([np.zeros((0, 5), np.float32), *(stems.notes[stem] for stem, _ in plan)])
+    notes = notes[np.argsort(notes[:, 0], kind="stable")] - np.array([begin_s, begin_s, 0, 0, 0], np.float32)
     levels = (np.log10(np.maximum(power, 1)) / 10).astype(np.float32)
-    return levels, played[played[:, 1] > 0]
+    return levels, notes[notes[:, 1] > 0]
 
 
 def _stretched(levels: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.float32]:

@@ -24,8 +24,8 @@ from ottava.training.order import Order
 
 __all__ = ["FamilyData", "NoteGroups"]
 
-_EXCERPT, _FRAMES_A_NOTE = 250, 5
-"""Frames from which a group is drawn: 6 s, and 8 notes a second if they are many."""
+_EXCERPT = 250
+"""Frames from which a group is drawn, 6 s."""
 _JOINED = 0.2
 """Share of groups from two items at once."""
 
@@ -87,7 +87,7 @@ class NoteGroups(Dataset[dict[str, Tensor]]):
     def _excerpt(self, rng: np.random.Generator) -> _Scene:
         """Return some seconds of an item in which somebody plays."""
         while True:
-            scene = _Scene.of(*self.excerpts.draw(rng, max(_EXCERPT, _FRAMES_A_NOTE * self.n_notes)), self.frame_s)
+            scene = _Scene.of(*self.excerpts.draw(rng, _EXCERPT), self.frame_s)
             if len(scene.frame):
                 return scene
 

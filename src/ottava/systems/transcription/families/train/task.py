@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ottava.results import FAMILIES, Notes, check_choice
+from ottava.results import FAMILIES, Notes
 from ottava.signal.logfreq import LogFrequency
 from ottava.systems.transcription.families.naming import BELOW, BINS, FRAMES, LEAD
 from ottava.systems.transcription.families.train.network import FamilyNetwork
@@ -34,8 +34,6 @@ class FamilyTask(L.LightningModule):
         See :class:`FamilyNetwork`.
     label_smoothing : float
         Share of each target that is spread over all families.
-    only : {"comparison"} or None
-        Train only what compares notes, in long groups, and leave their descriptions as they are: that is quicker.
     learning_rate, warmup_steps, decay_share, weight_decay
         See :class:`.task.TranscriptionTask`.
     initial_weights : str or None
@@ -50,7 +48,6 @@ class FamilyTask(L.LightningModule):
         layers: int = 3,
         dropout: float = 0.15,
         label_smoothing: float = 0.0,
-        only: str | None = None,
         learning_rate: float = 2e-3,
         warmup_steps: int = 100,
         decay_share: float = 0.6,
@@ -62,25 +59,11 @@ class FamilyTask(L.LightningModule):
         self.network = FamilyNetwork(
             widths=tuple(widths or (16, 32, 56, 96)), hidden=hidden, heads=heads, layers=layers, dropout=dropout
         )
-        if only is not None:
-            check_choice("only", only, ("comparison",))
-            for part in self._description():
-                part.requires_grad_(False)
-        self.label_smoothing, self.only = label_smoothing, only
+        self.label_smoothing = label_smoothing
         self.learning_rate, self.warmup_steps = learning_rate, warmup_steps
         self.decay_share, self.weight_decay = decay_share, weight_decay
         if initial_weights:
             load_network(self.network, initial_weights)
-
-    def _description(self) -> list[nn.Module]:
-        network = self.network
-        return [network.body, network.enter, network.pitch, network.norm]
-
-    def on_train_epoch_start(self) -> None:
-        """Keep the statistics of what is not trained."""
-        if self.only:
-            for part in self._description():
-                part.eval()
 
     def _judge(self, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
         alone, together = self.network(batch["patches"], batch["pitch"], batch["time_s"])
