@@ -15,7 +15,7 @@ import re
 import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from statistics import fmean, median
+from statistics import fmean, median, stdev
 
 ROOT = Path(__file__).parents[1]
 MARK = re.compile(r"<!-- numbers:(\w+):(begin|end) -->")
@@ -82,11 +82,13 @@ def accuracy(rows: Sequence[Row]) -> str:
     columns = [name for name in ACCURACY if any(row.get(name) for row in rows)]
     drums = any(float(row.get("drum_true") or 0) for row in rows)
     lines = [["", *(ACCURACY[name] for name in columns), *(["drum hit F"] if drums else [])]]
+    errors = [0.0]
     for of_system in by_system.values():
         values = [[float(row[name]) for row in of_system if row[name]] for name in columns]
         cells = [f"{fmean(v):.3f}" if v else "–" for v in values]
+        errors += [stdev(v) / len(v) ** 0.5 for v in values if len(v) > 1]
         lines.append([_label(of_system[0]), *cells, *([_hits(of_system)] if drums else [])])
-    text = f"{_table(lines)}\nMeans over {len(files[0])} files"
+    text = f"{_table(lines)}\nMeans over {len(files[0])} files, with standard errors up to {max(errors):.3f}"
     return f"{text}; drums over all hits of all files." if drums else f"{text}."
 
 

@@ -53,7 +53,7 @@ WRITTEN = """\
 | ottava 0.1.0 | 0.850 | 0.450 | 0.750 | 0.700 |
 | basic-pitch 0.4.0 | 0.625 | 0.250 | 0.600 | – |
 
-Means over 2 files. Measured at commit abc123 on Chip, 2 cores, Linux.
+Means over 2 files, with standard errors up to 0.125. Measured at commit abc123 on Chip, 2 cores, Linux.
 <!-- numbers:accuracy_piano:end -->
 
 Text between.
