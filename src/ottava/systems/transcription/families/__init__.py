@@ -5,7 +5,8 @@ each note, a dozen a second, so for the same cost it may look a hundred times cl
 transcription finds, half a second of spectrum around it is cut out so that the fundamental always lies in the same
 place, as the harmonic stacks of multi-pitch estimation do; a small convolutional network describes it. Notes of one
 instrument sound alike and form lines: three layers of attention among neighbouring onsets, which know how far apart
-those are in time and pitch, let them agree. Then each is given a probability for each family.
+those are in time and pitch, let them agree. Then each is given a probability for each family. Many notes are compared
+at once, whose sounds need not be held at once: the network is exported in two halves, side by side in one graph.
 
 It learns from stems: in every step it hears some thirty ensembles that were never heard before, a few notes of each.
 Two things mattered more than its size. With 64 notes of 8 ensembles a step, as many notes, the loss stood still for as
