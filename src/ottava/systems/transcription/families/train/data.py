@@ -17,6 +17,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from ottava.results import FAMILIES
 from ottava.systems.transcription.families.naming import BELOW, BINS, FRAMES, GROUP, LOW_MIDI, PITCHES, cut
+from ottava.systems.transcription.families.train.unisons import number_unisons
 from ottava.systems.transcription.train.data import RenderedData
 from ottava.systems.transcription.train.equipment import limit_band
 from ottava.systems.transcription.train.excerpts import Excerpts
@@ -81,7 +82,7 @@ class NoteGroups(Dataset[dict[str, Tensor]]):
             "patches": torch.from_numpy(patches),
             "pitch": torch.from_numpy(pitch),
             "time_s": torch.from_numpy(time_s.astype(np.float32)),
-            "target": torch.from_numpy(target / target.sum(1, keepdims=True)),
+            "target": torch.from_numpy(target),
         }
 
     def _excerpt(self, rng: np.random.Generator) -> _Scene:
@@ -113,10 +114,13 @@ class _Scene:
         """Leave out what has too little sound or lies outside the keys; unisons become one note of several families."""
         last = self.levels.shape[1] - FRAMES // 2
         keep = (self.pitch >= 0) & (self.pitch < PITCHES) & (self.frame >= 0) & (self.frame < last)
-        place, back = np.unique(np.stack([self.frame, self.pitch], 1)[keep], axis=0, return_inverse=True)
-        target = np.zeros((len(place), len(FAMILIES)), np.float32)
-        np.maximum.at(target, back.ravel(), self.target[keep])
-        return _Scene(self.levels, place[:, 0], place[:, 1], target)
+        number = number_unisons(self.frame[keep], self.pitch[keep])
+        _, first = np.unique(number, return_index=True)
+        target = np.zeros((len(first), len(FAMILIES)), np.float32)
+        np.maximum.at(target, number, self.target[keep])
+        frame = np.full(len(first), last)
+        np.minimum.at(frame, number, self.frame[keep])
+        return _Scene(self.levels, frame, self.pitch[keep][first], target)
 
     def move(self, semitones: int) -> _Scene:
         """Shift along pitch; what comes in from outside is silent."""

@@ -19,12 +19,13 @@ from ottava.io.audio import load_audio
 from ottava.results import FAMILIES, Notes
 from ottava.signal.logfreq import LogFrequency
 from ottava.systems.transcription.families.naming import LOW_MIDI, PITCHES, Naming, Roll, cut
+from ottava.systems.transcription.families.train.unisons import number_unisons
 
 __all__ = ["evaluate", "name_truth"]
 
 
 def evaluate(weights: str | os.PathLike[str] | None, data: Path) -> Iterable[dict[str, Any]]:
-    """Yield one row for each file: the share of notes with the right family, of all and of each family.
+    """Yield one row for each file: the share of notes whose likeliest family plays them, of all and of each family.
 
     Parameters
     ----------
@@ -37,26 +38,34 @@ def evaluate(weights: str | os.PathLike[str] | None, data: Path) -> Iterable[dic
     for item in Pairs(data).items("test"):
         assert item.audio is not None  # a pair has both
         features = extractor.features(load_audio(item.audio, rate_hz=extractor.rate_hz).samples)
-        truth, likely = name_truth(naming, features, item.truth(), extractor.frame_s)
-        right = likely.argmax(1) == truth
-        shares = {name: float(right[truth == i].mean()) if (truth == i).any() else np.nan
-                  for i, name in enumerate(FAMILIES)}  # fmt: skip
-        yield {"file": item.id, "notes": len(truth), "right": float(right.mean()) if len(right) else np.nan} | {
-            f"right_{name}": share for name, share in shares.items()
+        players, likely = name_truth(naming, features, item.truth(), extractor.frame_s)
+        right = players[np.arange(len(players)), likely.argmax(1)]
+        shares = {"right": _mean(right)} | {
+            f"right_{name}": _mean(right[plays]) for name, plays in zip(FAMILIES, players.T, strict=True)
         }
+        yield {"file": item.id, "notes": len(players)} | shares
+
+
+def _mean(right: NDArray[np.bool_]) -> float:
+    return float(right.mean()) if len(right) else np.nan
 
 
 def name_truth(
     naming: Naming, features: NDArray[np.float32], notes: Notes, frame_s: float
-) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-    """Return the true family of each note, in the order of onsets, and what the network takes it for (N, 6)."""
+) -> tuple[NDArray[np.bool_], NDArray[np.float32]]:
+    """Return which families play each note, in the order of onsets, and how likely each is to the network, both (N, 6).
+
+    What several play in unison is one note.
+    """
     notes = notes[np.isin(notes.instrument, FAMILIES)]
     frame = np.rint(notes.start_s / frame_s).astype(np.int64)
     pitch = notes.pitch_midi.astype(np.int64) - LOW_MIDI
-    order = np.lexsort((pitch, frame))
-    order = order[(pitch[order] >= 0) & (pitch[order] < PITCHES) & (frame[order] < features.shape[1])]
-    frame, pitch = frame[order], pitch[order]
+    inside = (pitch >= 0) & (pitch < PITCHES) & (frame < features.shape[1])
+    notes, frame, pitch = notes[inside], frame[inside], pitch[inside]
+    number = number_unisons(frame, pitch)
+    _, first = np.unique(number, return_index=True)
+    players = np.zeros((len(first), len(FAMILIES)), bool)
+    players[number, [FAMILIES.index(str(name)) for name in notes.instrument]] = True
     roll = Roll(naming)
-    roll.add(cut(features, frame, pitch), pitch, frame * frame_s)
-    truth = np.array([FAMILIES.index(str(name)) for name in notes.instrument[order]], np.int64)
-    return truth, roll.finish()
+    roll.add(cut(features, frame[first], pitch[first]), pitch[first], frame[first] * frame_s)
+    return players, roll.finish()

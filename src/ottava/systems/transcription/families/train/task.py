@@ -32,8 +32,6 @@ class FamilyTask(L.LightningModule):
         See :class:`FamilyNetwork`.
     dropout : float
         See :class:`FamilyNetwork`.
-    label_smoothing : float
-        Share of each target that is spread over all families.
     learning_rate, warmup_steps, decay_share, weight_decay
         See :class:`.task.TranscriptionTask`.
     initial_weights : str or None
@@ -47,7 +45,6 @@ class FamilyTask(L.LightningModule):
         heads: int = 6,
         layers: int = 3,
         dropout: float = 0.15,
-        label_smoothing: float = 0.0,
         learning_rate: float = 2e-3,
         warmup_steps: int = 100,
         decay_share: float = 0.6,
@@ -59,7 +56,6 @@ class FamilyTask(L.LightningModule):
         self.network = FamilyNetwork(
             widths=tuple(widths or (16, 32, 56, 96)), hidden=hidden, heads=heads, layers=layers, dropout=dropout
         )
-        self.label_smoothing = label_smoothing
         self.learning_rate, self.warmup_steps = learning_rate, warmup_steps
         self.decay_share, self.weight_decay = decay_share, weight_decay
         if initial_weights:
@@ -72,8 +68,7 @@ class FamilyTask(L.LightningModule):
     def training_step(self, batch: dict[str, Tensor], _: int) -> Tensor:
         """Return the loss of one batch: what each note says alone counts half."""
         alone, together, target = self._judge(batch)
-        first = F.cross_entropy(alone, target, label_smoothing=self.label_smoothing)
-        second = F.cross_entropy(together, target, label_smoothing=self.label_smoothing)
+        first, second = _loss(alone, target), _loss(together, target)
         self.log("train/alone", first)
         self.log("train/together", second, prog_bar=True)
         return 0.5 * first + second
@@ -83,11 +78,10 @@ class FamilyTask(L.LightningModule):
         alone, together, target = self._judge(batch)
         if not (n := len(target)):  # a piece of rests
             return
-        self.log("valid/alone", F.cross_entropy(alone, target), batch_size=n)
-        self.log("valid/loss", F.cross_entropy(together, target), batch_size=n, prog_bar=True)
-        truth = target.argmax(1)
+        self.log("valid/alone", _loss(alone, target), batch_size=n)
+        self.log("valid/loss", _loss(together, target), batch_size=n, prog_bar=True)
         for name, logits in (("alone", alone), ("together", together)):
-            right = (logits.argmax(1) == truth).float()
+            right = target.gather(1, logits.argmax(1, keepdim=True))
             self.log(f"valid/right_{name}", right.mean(), batch_size=n)
 
     def configure_optimizers(self) -> dict[str, object]:
@@ -128,6 +122,11 @@ class FamilyTask(L.LightningModule):
         return asdict(LogFrequency())
 
 
+def _loss(logits: Tensor, target: Tensor) -> Tensor:
+    """Whether each family plays is a question of its own: of notes that several play, all are right."""
+    return F.binary_cross_entropy_with_logits(logits, target) * len(FAMILIES)
+
+
 class _Halves(nn.Module):
     """The two halves of the network side by side: what compares many notes need not hold all their sounds."""
 
@@ -138,5 +137,5 @@ class _Halves(nn.Module):
     def forward(
         self, patches: Tensor, patch_pitch: Tensor, described: Tensor, pitch: Tensor, time_s: Tensor
     ) -> tuple[Tensor, Tensor]:
-        family = torch.softmax(self.network.compare(described, pitch, time_s), dim=2)
+        family = torch.sigmoid(self.network.compare(described, pitch, time_s))
         return self.network.describe(patches, patch_pitch), family
