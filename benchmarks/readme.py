@@ -35,11 +35,8 @@ SPEED = {
     "help": "`ottava --help`",
     "install": "installed size",
 }
-THRESHOLDS = (
-    ("onset", "frame", "offset", "min_note_s", "note_f", "note_offset_f"),
-    ("drum", "drum_f"),
-    ("unison", "note_f", "note_family_f"),
-)
+THRESHOLDS = ("onset", "frame", "offset", "min_note_s", "note_f", "note_offset_f")
+DRUM_THRESHOLDS = ("drum", "drum_f")
 
 Row = dict[str, str]
 
@@ -120,8 +117,8 @@ def speed(rows: Sequence[Row]) -> str:
 
 def thresholds(rows: Sequence[Row]) -> str:
     chosen = rows[-1]
-    # A table that has several is of a time when all were chosen at once; now each has one of its own.
-    columns = next(columns for columns in THRESHOLDS if chosen.get(columns[0]))
+    # A table that has both is of a time when both were chosen at once; those of drums have one of their own.
+    columns = [name for name in THRESHOLDS if chosen[name]] or [name for name in DRUM_THRESHOLDS if chosen[name]]
     return f"{_table([columns, [f'{float(chosen[name]):.4g}' for name in columns]])}\n{chosen['items']} items."
 
 

@@ -7,10 +7,9 @@ step on a grid, until no step of any one helps. What they maximise is ``note_f +
 the items that have pitched notes; and for drums, which do not depend on the others, the F of all items' hits
 together: so a hit heard in music without drums counts, and counts as one wrong hit, not as one wrong file.
 
-Writes all settings that were tried to ``results/thresholds.csv``; the chosen one comes last. With ``--only drums`` or
-``--only unison`` the others stay as they are and the table is ``results/thresholds_drums.csv``: drums and families have
-networks, and may have validation sets, of their own. How sure a second player of a note must be (``unison``) maximises
-``note_f``, so that second notes are there if two were played, not if it is in doubt who played one.
+Writes all settings that were tried to ``results/thresholds.csv``; the chosen one comes last. With ``--only drums`` the
+others stay as they are and the table is ``results/thresholds_drums.csv``: the drums have a network, and may have a
+validation set, of their own.
 """
 
 from __future__ import annotations
@@ -32,7 +31,6 @@ from ottava.metrics.transcription import count, mean, pool, score
 from ottava.results import DRUM_CLASSES, FAMILIES, Notes
 from ottava.runtime.chunks import run_in_chunks
 from ottava.systems.transcription.decode import DRUM_SHARES, Thresholds, decode
-from ottava.systems.transcription.families.naming import Naming
 from ottava.systems.transcription.run import CHUNK_FRAMES, Transcriber
 from ottava.training.evaluate import render_csv
 from ottava.training.provenance import provenance
@@ -46,39 +44,33 @@ GRID: dict[str, tuple[float, ...]] = {
     "frame": _COARSE,
     "min_note_s": (0.0, 0.03, 0.04, 0.05, 0.06, 0.08, 0.1, 0.12),
     "drum": _FINE,
-    "unison": _COARSE[:-1],
 }
-_OTHERS = ("drum", "unison")
 
 Rate = Callable[[Thresholds], dict[str, float]]
 
 
 @dataclass(frozen=True)
 class Example:
-    """Posteriors and truth of an item; with one family for all, if it is not asked who plays."""
+    """Posteriors and truth of an item, with one family for all: who plays depends on no threshold."""
 
     posteriors: dict[str, NDArray[np.float32]]
     truth: Notes
     frame_s: float
-    naming: Naming | None
 
 
-def load(path: Path, model: Transcriber, *, named: bool) -> Example:
+def load(path: Path, model: Transcriber) -> Example:
     """Return a shard's truth and what the network makes of its features."""
     levels, rows, _ = load_item(path)
-    features = np.divide(levels, 255, dtype=np.float32)
     posteriors = run_in_chunks(
         lambda x: {name: array[0] for name, array in model.session.run({"features": x[None]}).items()},
-        features,
+        np.divide(levels, 255, dtype=np.float32),
         chunk_frames=CHUNK_FRAMES,
         margin_frames=model.margin_frames,
     )
     start, end, pitch, velocity, place = rows.astype(np.float64).T
-    families = FAMILIES if named else FAMILIES[:1] * len(FAMILIES)
-    instrument = np.array([*families, "drums"])[place.astype(int)]
+    instrument = np.where(place == len(FAMILIES), "drums", FAMILIES[0])
     truth = Notes(start, end, pitch, velocity, np.ones(len(rows)), instrument).sorted()
-    around = {"features": features.transpose(1, 0, 2)} if named else {}
-    return Example(posteriors | around, truth, model.extractor.frame_s, model.naming if named else None)
+    return Example(posteriors, truth, model.extractor.frame_s)
 
 
 def rate_notes(examples: Sequence[Example], thresholds: Thresholds) -> dict[str, float]:
@@ -91,13 +83,6 @@ def rate_notes(examples: Sequence[Example], thresholds: Thresholds) -> dict[str,
     means = mean(scores)
     goal = means["note_f"] + means["note_offset_f"]
     return {"goal": goal, "note_f": means["note_f"], "note_offset_f": means["note_offset_f"]}
-
-
-def rate_unison(examples: Sequence[Example], thresholds: Thresholds) -> dict[str, float]:
-    """Score pitched notes, of which several may be on one pitch, and their families."""
-    counts = [count(example.truth, _decode(example, thresholds, FAMILIES)) for example in examples]
-    means = mean([score(c) for c in counts if c["note"][1]])
-    return {"goal": means["note_f"], "note_f": means["note_f"], "note_family_f": means["note_family_f"]}
 
 
 def rate_drums(examples: Sequence[Example], thresholds: Thresholds) -> dict[str, float]:
@@ -125,13 +110,7 @@ def rate_classes(examples: Sequence[Example]) -> list[dict[str, Any]]:
 
 
 def _decode(example: Example, thresholds: Thresholds, instruments: Sequence[str]) -> Notes:
-    return decode(
-        example.posteriors,
-        frame_s=example.frame_s,
-        thresholds=thresholds,
-        instruments=instruments,
-        naming=example.naming,
-    )
+    return decode(example.posteriors, frame_s=example.frame_s, thresholds=thresholds, instruments=instruments)
 
 
 def climb(rate: Rate, names: Sequence[str], start: Thresholds) -> Thresholds:
@@ -158,7 +137,7 @@ def main() -> None:
     parser.add_argument("--weights", type=Path, help="ONNX file in place of the bundled one")
     parser.add_argument("--limit", type=int, help="only the first items; one takes about 4 MB a minute")
     parser.add_argument("--threads", type=int, help="threads of the network")
-    parser.add_argument("--only", choices=["drums", "unison"], help="leave the other thresholds as they are")
+    parser.add_argument("--only", choices=["drums"], help="leave the thresholds of notes as they are")
     parser.add_argument("--out", type=Path, help="table to write")
     options = parser.parse_args()
     paths = sorted(options.data.glob("*.npz"))[: options.limit]
@@ -167,7 +146,7 @@ def main() -> None:
     model = Transcriber(options.weights, options.threads)
     examples = []
     for path in paths:
-        examples.append(load(path, model, named=options.only == "unison"))
+        examples.append(load(path, model))
         print(f"\r{len(examples)} of {len(paths)} items", end="", flush=True)
     print()
     about: dict[str, Any] = {"model": model.model, "items": len(examples), **provenance()}
@@ -184,26 +163,20 @@ def main() -> None:
         return rated
 
     best = Thresholds()
-    rated: dict[str, float] = {}
-    if options.only == "unison":
-        best = climb(shown(rate_unison), ["unison"], best)
-        rated = rate_unison(examples, best)
-    if options.only is None:
-        best = climb(shown(rate_notes), [name for name in GRID if name not in _OTHERS], best)
-        rated = rate_notes(examples, best)
-    if options.only != "unison" and any(len(example.truth.of("drums")) for example in examples):
+    if options.only != "drums":
+        best = climb(shown(rate_notes), [name for name in GRID if name != "drum"], best)
+    if any(len(example.truth.of("drums")) for example in examples):
         best = climb(shown(rate_drums), ["drum"], best)
         for row in rate_classes(examples):
             rows.append(row)
             print("  ".join(f"{key} {value}" for key, value in row.items()))
-        rated |= rate_drums(examples, best)
-    ours = {"drums": "drum", "unison": "unison"}.get(options.only)
-    chosen = {ours: getattr(best, ours)} if ours else asdict(best)
+    rated = ({} if options.only else rate_notes(examples, best)) | rate_drums(examples, best)
+    chosen = {"drum": best.drum} if options.only else asdict(best)
     rows.append(chosen | {k: round(v, 5) for k, v in rated.items() if k != "goal"})
     print("chosen:", "  ".join(f"{key} {value:g}" for key, value in rows[-1].items()))
-    out = options.out or RESULTS / (f"thresholds_{options.only}.csv" if options.only else "thresholds.csv")
+    out = options.out or RESULTS / ("thresholds_drums.csv" if options.only else "thresholds.csv")
     out.parent.mkdir(parents=True, exist_ok=True)
-    columns = dict.fromkeys([*GRID, "class", "note_f", "note_offset_f", "note_family_f", "drum_f"], "")
+    columns = dict.fromkeys([*GRID, "class", "note_f", "note_offset_f", "drum_f"], "")
     with atomic_write(out, force=True) as file:
         file.write(render_csv([columns | row | about for row in rows]).encode())
     print(out)

@@ -33,7 +33,7 @@ class Listener:
 
     def compare(self, described, pitch, time_s):
         keys = np.float32([name == "keys" for name in FAMILIES])
-        return 0.6 * described + 0.4 * keys
+        return 0.7 * described + 0.3 * keys
 
 
 def play(posteriors, begin, end, pitch, family="keys", velocity=0.5, height=1.0):
@@ -101,20 +101,6 @@ def test_only_the_wanted_instruments_are_given():
     assert decode(posteriors, frame_s=FRAME_S, instruments=["drums"]).instrument.tolist() == ["drums"]
     with pytest.raises(UsageError, match="kazoo"):
         decode(posteriors, frame_s=FRAME_S, instruments=["kazoo"])
-
-
-def test_what_several_families_play_becomes_a_note_for_each():
-    posteriors = play(play(silence(80), 10, 30, 60, "winds"), 30, 50, 60, "keys")
-    apart = decode(posteriors, frame_s=FRAME_S, naming=Listener())
-    assert apart.instrument.tolist() == ["winds", "keys"]
-    thresholds = Thresholds(unison=0.35)
-    both = decode(posteriors, frame_s=FRAME_S, thresholds=thresholds, naming=Listener())
-    assert sorted(both.instrument) == ["keys", "keys", "winds"]
-    winds, keys = (both.of(name)[:1] for name in ("winds", "keys"))
-    assert (winds.start_s, winds.end_s, winds.velocity) == (keys.start_s, keys.end_s, keys.velocity)
-    assert winds.end_s[0] == pytest.approx(30 * FRAME_S, abs=FRAME_S)  # neither ends the other
-    few = decode(posteriors, frame_s=FRAME_S, thresholds=thresholds, instruments=["winds"], naming=Listener())
-    assert few.instrument.tolist() == ["winds", "winds"]
 
 
 @pytest.mark.parametrize("options", [{"onset": 0.0}, {"frame": 1.5}, {"drum": -1}, {"min_note_s": -0.1}])

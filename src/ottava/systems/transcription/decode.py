@@ -2,8 +2,7 @@
 
 A note begins at a local maximum of the onset posterior, placed finer than a frame by its neighbours. It ends at the
 first of: an offset maximum, the frame posterior falling below its threshold, the next onset of its pitch. Who plays
-it is asked of a network of its own (:mod:`.families`); what several families play in unison becomes a note for each.
-Notes are found independently of how the posteriors are cut
+it is asked of a network of its own (:mod:`.families`). Notes are found independently of how the posteriors are cut
 into pieces.
 """
 
@@ -11,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -47,8 +45,6 @@ class Thresholds:
         is in :data:`DRUM_SHARES`.
     min_note_s : float
         Notes shorter than this are left out, in seconds.
-    unison : float
-        Least probability, 0 to 1, with which a further family plays a note besides the likeliest one.
     """
 
     onset: float = 0.3
@@ -56,10 +52,9 @@ class Thresholds:
     offset: float = 0.15
     drum: float = 0.4
     min_note_s: float = 0.03
-    unison: float = 0.5
 
     def __post_init__(self) -> None:
-        for name in ("onset", "frame", "offset", "drum", "unison"):
+        for name in ("onset", "frame", "offset", "drum"):
             value = getattr(self, name)
             if not 0 < value <= 1:
                 raise UsageError(f"{name} threshold {value} out of range", expected="above 0, at most 1")
@@ -87,8 +82,8 @@ def decode(
     thresholds : Thresholds or None
         What counts as a note.
     instruments : iterable of str or None
-        Only these families (and ``"drums"``) are in the recording: each note goes to the likeliest of them, or in
-        unison to several. All when not given.
+        Only these families (and ``"drums"``) are in the recording: each note goes to the likeliest of them. All
+        when not given.
     naming : Naming or None
         Names the players. Without it all notes are given to the first of the families.
 
@@ -156,9 +151,8 @@ def decode_stream(
         return Notes.empty()
     begun = np.concatenate(onsets)
     likely = np.zeros((len(begun), len(FAMILIES))) if roll is None else roll.finish()
-    order = np.lexsort((begun[:, 0], begun[:, 2]))
-    place, family = np.nonzero(_players(likely[order], families, limits.unison))
-    rows = np.column_stack([_close(begun[order], np.concatenate(stops))[place], family])
+    family = np.where(families, likely, -1).argmax(1)
+    rows = _close(np.column_stack([begun, family]), np.concatenate(stops))
     rows = rows[(rows[:, 1] - rows[:, 0]) * frame_s >= limits.min_note_s]
     drums = np.concatenate(hits) if "drums" in wanted else np.zeros((0, 4))
     return _to_notes(rows, drums, frame_s)
@@ -222,20 +216,10 @@ def _read_hits(
     return np.stack([position, c, here, held["drum_velocity"][t, c]], axis=1).astype(np.float64)
 
 
-def _players(likely: NDArray[np.floating[Any]], families: NDArray[np.bool_], unison: float) -> NDArray[np.bool_]:
-    """Return which families play each note, shape (N, 6): of those wanted the likeliest, and all likely enough."""
-    likely = np.where(families, likely, -1)
-    players = likely >= unison
-    players[np.arange(len(likely)), likely.argmax(1)] = True
-    return players
-
-
 def _close(onsets: NDArray[np.float64], stop: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """Find each note's end; return rows of begin, end (frames), pitch column, confidence, velocity.
-
-    Onsets are rows of position, frame, pitch column, confidence, velocity, sorted by pitch, then position.
-    """
+    """Find each note's end; return rows of begin, end (frames), pitch column, confidence, velocity, family."""
     n_frames = len(stop)
+    onsets = onsets[np.lexsort((onsets[:, 0], onsets[:, 2]))]
     ends = np.full(len(onsets), float(n_frames))
     for p in np.unique(onsets[:, 2]).astype(int):
         mine = np.flatnonzero(onsets[:, 2] == p)

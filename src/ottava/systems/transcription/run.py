@@ -96,15 +96,12 @@ class Transcriber:
         offset_threshold: float = _DEFAULT.offset,
         drum_threshold: float = _DEFAULT.drum,
         min_note_s: float = _DEFAULT.min_note_s,
-        unison_threshold: float = _DEFAULT.unison,
         instruments: Iterable[str] | None = None,
         curves: bool = False,
     ) -> Result:
         """Transcribe one source. Parameters, result and errors are those of :func:`transcribe`."""
         began = time.perf_counter()
-        limits = Thresholds(
-            onset_threshold, frame_threshold, offset_threshold, drum_threshold, min_note_s, unison_threshold
-        )
+        limits = Thresholds(onset_threshold, frame_threshold, offset_threshold, drum_threshold, min_note_s)
         wanted = None if instruments is None else tuple(instruments)
         kept: list[dict[str, NDArray[np.float32]]] = []
         n_samples = 0
@@ -142,7 +139,6 @@ class Transcriber:
                 "offset_threshold": offset_threshold,
                 "drum_threshold": drum_threshold,
                 "min_note_s": min_note_s,
-                "unison_threshold": unison_threshold,
                 "instruments": None if wanted is None else list(wanted),
             },
             version=__version__,
@@ -205,7 +201,6 @@ def transcribe(
     offset_threshold: float = _DEFAULT.offset,
     drum_threshold: float = _DEFAULT.drum,
     min_note_s: float = _DEFAULT.min_note_s,
-    unison_threshold: float = _DEFAULT.unison,
     instruments: Iterable[str] | None = None,
     curves: bool = False,
     weights: str | os.PathLike[str] | None = None,
@@ -227,9 +222,6 @@ def transcribe(
         Least confidence of a drum hit, above 0, at most 1.
     min_note_s : float
         Notes shorter than this are left out, in seconds.
-    unison_threshold : float
-        Least probability of a further family's playing a note besides the likeliest one, above 0, at most 1. At 1 there
-        are no unisons.
     instruments : iterable of str or None
         The families that play, if known: of keys, plucked, bass, bowed, winds, voice, drums. Each note goes to the
         likeliest of them.
@@ -270,7 +262,6 @@ def transcribe(
         "offset_threshold": offset_threshold,
         "drum_threshold": drum_threshold,
         "min_note_s": min_note_s,
-        "unison_threshold": unison_threshold,
         "instruments": None if instruments is None else tuple(instruments),
         "curves": curves,
     }

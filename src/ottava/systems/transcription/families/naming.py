@@ -111,7 +111,7 @@ class Naming:
         Returns
         -------
         ndarray, shape (N, 6)
-            Probabilities of :data:`ottava.results.FAMILIES`.
+            How likely each of :data:`ottava.results.FAMILIES` plays; in unison several may.
         """
         since_s = (time_s - time_s[0]).astype(np.float32)
         return self._run({"described": described, "pitch": pitch.astype(np.int64), "time_s": since_s})["family"]
