@@ -60,7 +60,7 @@ def test_export_agrees(finished: tuple[Any, Path], tmp_path: Path) -> None:
 
 def test_one_batch_is_learnt_and_every_weight_takes_part(finished: tuple[Any, Path], tmp_path: Path) -> None:
     spec, _ = finished
-    steps = 30
+    steps = 40
     options = [f"--trainer.max_steps={steps}", f"--run={tmp_path}"]
     config = _shipped_config(spec, "debug", "--config")
     line = _CommandLine(spec, ["--config", config, *options])

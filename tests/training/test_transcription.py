@@ -17,7 +17,7 @@ from ottava.systems.transcription.train.data import (  # noqa: E402
     _transpose,
     make_targets,
 )
-from ottava.systems.transcription.train.network import PreStackedTranscriber  # noqa: E402
+from ottava.systems.transcription.train.network import HARMONICS, PreStackedTranscriber  # noqa: E402
 from ottava.systems.transcription.train.task import TranscriptionTask, losses  # noqa: E402
 from ottava.training.cli import main  # noqa: E402
 
@@ -80,11 +80,19 @@ def test_every_pitch_sees_its_own_bins():
     assert z.shape == (1, 4, 40, 288)
     semitones = torch.zeros(1, 16, 1, 96)
     semitones[0, 0, 0] = torch.arange(96.0)
-    stacked = network._stack(semitones)[0, ::16, 0]  # the first channel of each harmonic
-    assert stacked.shape == (9, 88)
-    assert stacked[1].tolist() == list(range(88))  # the pitch itself
-    assert stacked[2, :10].tolist() == list(range(12, 22))  # its octave
-    assert stacked[0, :12].abs().sum() == 0  # nothing below the lowest
+    convolution = network.harmonics[0]
+    with torch.no_grad():
+        convolution.weight.zero_()
+        for harmonic in range(9):
+            convolution.weight[harmonic, 16 * harmonic] = 1  # channel n shows the first channel of harmonic n
+        gathered = network.eval()._gather_harmonics(semitones)[0, :9, 0]
+    assert gathered.shape == (9, 88)
+    assert gathered[1].tolist() == pytest.approx(list(range(88)), rel=1e-4)  # the pitch itself
+    for harmonic, semitones_up in enumerate(HARMONICS[2:], 2):
+        there = 96 - semitones_up
+        assert gathered[harmonic, :there].tolist() == pytest.approx(list(range(semitones_up, 96))[:88], rel=1e-4)
+        assert gathered[harmonic, there:].abs().sum() == 0  # nothing above the highest
+    assert gathered[0, :12].abs().sum() == 0  # nothing below the lowest
 
 
 def test_transposing_moves_notes_and_bins_together():
