@@ -31,6 +31,8 @@ COLUMNS = [
 ]
 NETS = ("shallow", "translation-invariant", "resnet")
 FRAME_MS = 24
+SEEDS = 3
+"""As many are meant to be run."""
 
 Row = Mapping[str, Any]
 Scores = NDArray[np.float64]
@@ -169,15 +171,26 @@ def overview(table: Table) -> list[str]:
     for arm in table.arms:
         seeds = sorted(table.seeds(arm))
         ap = np.nanmean(table.scores(arm, "ap", seeds), axis=1)
-        cells = [f"{np.mean(v):.4f} ± {np.std(v):.4f}" for v in (ap, table.pooled(arm, "ap"))]
+        cells = [_mean(v) for v in (ap, table.pooled(arm, "ap"))]
         f, size, work = (np.mean(table.pooled(arm, c)) for c in ("frame_f", "parameters", "multiply_adds"))
         rows.append(f"| {arm} | {len(seeds)} | {' | '.join(cells)} | {f:.4f} | {size:,.0f} | {work / 1e6:.2f} M |")
     return [*rows, ""]
 
 
+def _mean(values: Sequence[float] | Scores) -> str:
+    spread = f" ± {np.std(values):.4f}" if len(values) > 1 else ""
+    return f"{np.mean(values):.4f}{spread}"
+
+
 def page(rows: Sequence[Row]) -> str:
     """Return the document."""
     table = Table(rows)
+    fewest = min(len(table.seeds(arm)) for arm in table.arms)
+    warning = [
+        f"**So far every arm has been run with {fewest} of {SEEDS} seeds.** Until all are there, intervals tell too",
+        "little of the spread over seeds.",
+        "",
+    ]
     frame = {"ap": "AP", "frame_f": "frame F"}
     both = {"ap": "AP", "note_family_f": "note F with family"}
     reading = {"contrast_2": "fundamental over 2nd harmonic", "contrast_3": "fundamental over 3rd harmonic"}
@@ -199,6 +212,7 @@ def page(rows: Sequence[Row]) -> str:
         "95 % bootstrap interval over both; the claim *holds* when the interval lies above zero and is *open* when",
         "it contains zero. AP is the micro average precision of frames.",
         "",
+        *(warning if fewest < SEEDS else []),
         f"{machine}; {versions}; commit {commits}. Made by `benchmarks/claims/transcription_table.py` from",
         "`benchmarks/results/claims_transcription.csv`.",
         "",
