@@ -15,7 +15,7 @@ from ottava.corpora.rendered.drumkits import DrumKit, key_of_name, near_key
 from ottava.corpora.rendered.fonts import SoundFont
 from ottava.corpora.rendered.patches import PatchSet
 from ottava.corpora.rendered.performance import DRUMS, Performance
-from ottava.corpora.rendered.presets import read_presets
+from ottava.corpora.rendered.sf2 import keys_of_presets, read_font
 from ottava.corpora.rendered.tones import ModelledTone
 from ottava.errors import InputError, MissingError
 from ottava.io.general_midi import drum_class_of_key, family_of_program
@@ -38,7 +38,7 @@ def hz_at(sound, time_s, length_s=0.3):
 
 
 def test_the_keys_of_a_soundfont_are_those_in_its_ranges(tmp_path):
-    presets = read_presets(soundfont((80, 90)))
+    presets = keys_of_presets(read_font(soundfont((80, 90))))
     assert presets == {(0, 3): frozenset([*range(60, 66), *range(80, 91)]), (128, 0): frozenset(range(20, 66))}
     (tmp_path / "a.sf2").write_bytes(soundfont((80, 90)))
     font = open_instruments(tmp_path / "a.sf2")

@@ -153,6 +153,40 @@ def make(
     return 0
 
 
+@app.command
+def alter(
+    soundfont: Path,
+    out: Path,
+    *,
+    without: Annotated[str, Parameter(show_default=False)] = "",
+    seed: int = 0,
+    force: bool = False,
+) -> int:
+    """Make other instruments of the same kind out of a SoundFont, to train on more than there are.
+
+    Each instrument is drawn anew from the same samples: one of them over all keys, short loops, another envelope,
+    filter, vibrato. The new SoundFont is mono; the same seed makes the same.
+
+    Parameters
+    ----------
+    soundfont : path
+        SoundFont (.sf2).
+    out : path
+        SoundFont to be written.
+    without : str
+        Programs to leave out: 52,kit40.
+    seed : int
+        Seed of all that is drawn.
+    force : bool
+        Overwrite what exists.
+    """
+    from ottava.corpora.rendered.altered import alter_file
+
+    alter_file(soundfont, out, seed=seed, without=_programs(without) if without else frozenset(), force=force)
+    print(out)
+    return 0
+
+
 def _named_folder(text: str) -> tuple[str, Path]:
     """Read ``winds=folder``."""
     family, equals, folder = text.partition("=")
@@ -162,15 +196,19 @@ def _named_folder(text: str) -> tuple[str, Path]:
 
 
 def _named_programs(text: str) -> tuple[str, frozenset[int]]:
-    """Read ``font=52,kit40``; kit 0 is program -1, kit 1 is -2."""
-    font, _, listed = text.partition("=")
+    """Read ``font=52,kit40``."""
+    font, equals, listed = text.partition("=")
+    if not equals:
+        raise UsageError(f"programs {text!r} are unreadable", expected="FONT=NUMBER,kitNUMBER, like TimGM6mb=52,kit40")
+    return font, _programs(listed)
+
+
+def _programs(listed: str) -> frozenset[int]:
+    """Read ``52,kit40``; kit 0 is program -1, kit 1 is -2."""
     try:
-        programs = [-1 - int(name[3:]) if name.startswith("kit") else int(name) for name in listed.split(",")]
+        return frozenset(-1 - int(name[3:]) if name.startswith("kit") else int(name) for name in listed.split(","))
     except ValueError as error:
-        raise UsageError(
-            f"programs {text!r} are unreadable", expected="FONT=NUMBER,kitNUMBER, like TimGM6mb=52,kit40"
-        ) from error
-    return font, frozenset(programs)
+        raise UsageError(f"programs {listed!r} are unreadable", expected="NUMBER,kitNUMBER, like 52,kit40") from error
 
 
 def _shares(text: str) -> dict[str, float]:

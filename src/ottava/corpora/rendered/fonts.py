@@ -15,7 +15,7 @@ import soxr
 from numpy.typing import NDArray
 
 from ottava.corpora.rendered.performance import DRUMS, Performance
-from ottava.corpora.rendered.presets import read_presets
+from ottava.corpora.rendered.sf2 import keys_of_presets, read_font
 from ottava.errors import InputError, MissingError
 
 __all__ = ["MidiInstruments", "SoundFont", "to_midi"]
@@ -142,7 +142,4 @@ def _font_bytes(path: Path) -> bytes:
 
 @lru_cache(maxsize=16)
 def _presets(path: Path) -> dict[tuple[int, int], frozenset[int]]:
-    try:
-        return read_presets(_font_bytes(path))
-    except InputError as error:
-        raise InputError(error.message, path=path, found=error.found, expected=error.expected) from error
+    return keys_of_presets(read_font(_font_bytes(path), path))
