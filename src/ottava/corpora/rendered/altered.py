@@ -1,9 +1,9 @@
 """Other instruments of the same kind, out of the samples of a SoundFont.
 
 There are few SoundFonts that may be used, and a network comes to know each instrument of theirs. What differs between
-two SoundFonts is not only the instrument that was recorded: small ones spread one recording over the whole keyboard and
-repeat a few periods of it for ever, and all shape the same samples by envelopes, filters and vibrato of their own. Each
-of these is drawn at random here, for each instrument.
+two SoundFonts is not only the instrument that was recorded: small ones spread one recording over the whole keyboard,
+leave its slow beginning out and repeat a few periods of it for ever, and all shape the same samples by envelopes,
+filters and vibrato of their own. Each of these is drawn at random here, for each instrument.
 """
 
 from __future__ import annotations
@@ -35,6 +35,7 @@ _SUSTAINED = frozenset((*range(16, 24), *range(40, 45), *range(48, 55), *range(5
 """Programs whose notes last as long as they are held."""
 _ONE_SAMPLE = 0.65  # share of instruments that play all keys with one of their samples
 _SHORT_LOOP = 0.6  # of those
+_BEGINS_LATER = 0.6  # share of sustained instruments that begin somewhere in their samples
 _LOWEST_HZ = 8.176  # where cents begin in the standard (section 8.1.2)
 _MOVES = (
     Generator.START,
@@ -125,8 +126,11 @@ class _Samples:
     _places: dict[tuple[object, ...], int] = field(default_factory=dict)
     _end: int = 0
 
-    def keep(self, zone: Zone, *, short: bool) -> int:
-        """Copy the sample of a zone, with the zone's changes of its ends, and return its number."""
+    def keep(self, zone: Zone, *, short: bool, skip_s: float) -> int:
+        """Copy the sample of a zone, with the zone's changes of its ends, and return its number.
+
+        Its first ``skip_s`` seconds are left out, if they lie before its loop and in its first third.
+        """
         sample = self.font.samples[zone[Generator.SAMPLE]]
         start, end, loop_start, loop_end = (
             at + signed(zone.get(fine, 0)) + 32768 * signed(zone.get(coarse, 0))
@@ -140,7 +144,9 @@ class _Samples:
         if key not in self._places:
             sound = self.font.sound[start:end]
             loop = (min(max(loop_start - start, 0), len(sound)), min(max(loop_end - start, 0), len(sound)))
-            if short and 0 < loop[0] < loop[1] and (found := self._short_loop(sound, sample)):
+            first = min(int(skip_s * sample.rate_hz), loop[0] if 0 < loop[0] < loop[1] else len(sound) // 3)
+            sound, loop = sound[first:], (max(loop[0] - first, 0), max(loop[1] - first, 0))
+            if short and loop[0] < loop[1] and (found := self._short_loop(sound, sample)):
                 loop, sound = found, sound[: found[1] + 64]
             self._places[key] = len(self.samples)
             at = self._end
@@ -206,10 +212,14 @@ def _changed(zones: list[Zone], program: int, rng: np.random.Generator, kept: _S
             zone[Generator.KEYS] = lowest + 256 * highest
             zone.pop(Generator.VELOCITIES, None)
     change = _draw_change(program, rng)
+    skip_s = 0.0
+    if program in _SUSTAINED and rng.random() < _BEGINS_LATER:
+        skip_s = rng.uniform(0.03, 0.35)
+        change[Generator.ATTACK] = _timecents(10 ** rng.uniform(-2.5, -1.3))
     done = []
     for zone in zones:
         looped = zone.get(Generator.MODES, 0) & 1 == 1
-        sample = kept.keep(zone, short=short and looped)
+        sample = kept.keep(zone, short=short and looped, skip_s=skip_s)
         new = {k: v for k, v in _unpanned(zone).items() if k not in _MOVES} | change
         if Generator.FILTER_CENTS in change:
             new[Generator.FILTER_CENTS] = min(zone.get(Generator.FILTER_CENTS, 13500), change[Generator.FILTER_CENTS])
