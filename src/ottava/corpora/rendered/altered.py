@@ -36,6 +36,7 @@ _SUSTAINED = frozenset((*range(16, 24), *range(40, 45), *range(48, 55), *range(5
 _ONE_SAMPLE = 0.65  # share of instruments that play all keys with one of their samples
 _SHORT_LOOP = 0.6  # of those
 _BEGINS_LATER = 0.6  # share of sustained instruments that begin somewhere in their samples
+_LEAST_LOOP = 1024  # samples, by repetition
 _LOWEST_HZ = 8.176  # where cents begin in the standard (section 8.1.2)
 _MOVES = (
     Generator.START,
@@ -129,8 +130,9 @@ class _Samples:
     def keep(self, zone: Zone, *, short: bool, skip_s: float) -> int:
         """Copy the sample of a zone, with the zone's changes of its ends, and return its number.
 
-        Its first ``skip_s`` seconds are left out, if they lie before its loop and in its first third.
+        Its first ``skip_s`` seconds are left out, as far as they lie before its loop, or in its first third.
         """
+        looped = zone.get(Generator.MODES, 0) & 1 == 1
         sample = self.font.samples[zone[Generator.SAMPLE]]
         start, end, loop_start, loop_end = (
             at + signed(zone.get(fine, 0)) + 32768 * signed(zone.get(coarse, 0))
@@ -140,14 +142,19 @@ class _Samples:
         )
         start = max(start, 0)
         end = min(max(end, loop_end), len(self.font.sound))
-        key = (zone[Generator.SAMPLE], start, end, loop_start, loop_end, short)
+        key = (zone[Generator.SAMPLE], start, end, loop_start, loop_end, looped, short, skip_s)
         if key not in self._places:
             sound = self.font.sound[start:end]
             loop = (min(max(loop_start - start, 0), len(sound)), min(max(loop_end - start, 0), len(sound)))
-            first = min(int(skip_s * sample.rate_hz), loop[0] if 0 < loop[0] < loop[1] else len(sound) // 3)
+            first = min(int(skip_s * sample.rate_hz), loop[0] if looped else len(sound) // 3)
             sound, loop = sound[first:], (max(loop[0] - first, 0), max(loop[1] - first, 0))
-            if short and loop[0] < loop[1] and (found := self._short_loop(sound, sample)):
-                loop, sound = found, sound[: found[1] + 64]
+            if looped and short and (found := self._short_loop(sound, sample)):
+                loop = found
+            if looped and loop[0] < loop[1]:
+                # A synthesiser that steps over the whole loop at high keys would read beyond the sample.
+                more = -(-_LEAST_LOOP // (loop[1] - loop[0])) - 1
+                sound = np.concatenate([sound[: loop[1]], *[sound[loop[0] : loop[1]]] * more])
+                loop = (loop[0], len(sound))
             self._places[key] = len(self.samples)
             at = self._end
             self.samples.append(
@@ -218,8 +225,7 @@ def _changed(zones: list[Zone], program: int, rng: np.random.Generator, kept: _S
         change[Generator.ATTACK] = _timecents(10 ** rng.uniform(-2.5, -1.3))
     done = []
     for zone in zones:
-        looped = zone.get(Generator.MODES, 0) & 1 == 1
-        sample = kept.keep(zone, short=short and looped, skip_s=skip_s)
+        sample = kept.keep(zone, short=short, skip_s=skip_s)
         new = {k: v for k, v in _unpanned(zone).items() if k not in _MOVES} | change
         if Generator.FILTER_CENTS in change:
             new[Generator.FILTER_CENTS] = min(zone.get(Generator.FILTER_CENTS, 13500), change[Generator.FILTER_CENTS])
