@@ -79,6 +79,12 @@ def test_a_group_is_a_function_of_its_number(corpus):
         assert torch.isfinite(patches).all()
 
 
+def test_no_group_is_empty_where_a_move_takes_all_notes_off_the_keyboard(tmp_path):
+    write(tmp_path / "a.npz", [[1.0, 2.0, 21, 64, 2]], kind="stems of one")
+    groups = NoteGroups(tmp_path, 4, augment=True)
+    assert {len(groups[number]["pitch"]) for number in range(20)} == {4}
+
+
 def test_damaged_shards_are_passed_over_and_empty_folders_named(corpus, tmp_path):
     for name in "acdefghi":
         (tmp_path / f"{name}.npz").write_bytes((corpus / "000-000000.npz").read_bytes())

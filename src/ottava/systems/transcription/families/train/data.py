@@ -64,9 +64,9 @@ class NoteGroups(Dataset[dict[str, Tensor]]):
         if rng is None:
             scene = _Scene.of(*self.excerpts.cut(self.excerpts.paths[index]), self.frame_s)
         else:
-            scene = self._excerpt(rng).move(int(rng.integers(-3, 4)))
+            scene = self._excerpt(rng)
             if rng.random() < _JOINED:
-                scene = scene.join(self._excerpt(rng).move(int(rng.integers(-3, 4))), rng.uniform(-0.12, 0.04))
+                scene = scene.join(self._excerpt(rng), rng.uniform(-0.12, 0.04))
         n = min(self.n_notes, len(scene.frame))
         first = (len(scene.frame) - n) // 2 if rng is None else int(rng.integers(len(scene.frame) - n + 1))
         # Where notes are few they come twice: made-up ones would be neighbours such as the network never meets in use.
@@ -86,9 +86,9 @@ class NoteGroups(Dataset[dict[str, Tensor]]):
         }
 
     def _excerpt(self, rng: np.random.Generator) -> _Scene:
-        """Return some seconds of an item in which somebody plays."""
+        """Return some seconds of an item in which somebody plays, moved in pitch."""
         while True:
-            scene = _Scene.of(*self.excerpts.draw(rng, _EXCERPT), self.frame_s)
+            scene = _Scene.of(*self.excerpts.draw(rng, _EXCERPT), self.frame_s).move(int(rng.integers(-3, 4)))
             if len(scene.frame):
                 return scene
 
