@@ -24,7 +24,7 @@ __all__ = ["DRUM_SHARES", "Thresholds", "decode", "decode_stream"]
 _LOOK_BACK, _LOOK_AHEAD = LEAD, FRAMES - LEAD
 """Frames around an onset that are cut out to name its player."""
 _DRUM_LENGTH_S = 0.1
-DRUM_SHARES = {"kick": 0.7, "snare": 1.0, "hi-hat": 0.45, "toms": 0.45, "cymbals": 0.3}
+DRUM_SHARES = {"kick": 0.7, "snare": 1.0, "hi-hat": 0.5, "toms": 0.6, "cymbals": 0.6}
 """Of the threshold, for each class: the softer ones are less sure of themselves. From the validation split, too."""
 
 
