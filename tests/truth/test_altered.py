@@ -5,7 +5,9 @@ import itertools
 import numpy as np
 import pytest
 
+from instruments import played
 from ottava.corpora.rendered.altered import alter, alter_file
+from ottava.corpora.rendered.fonts import SoundFont
 from ottava.corpora.rendered.performance import DRUMS
 from ottava.corpora.rendered.sf2 import (
     Font,
@@ -85,20 +87,16 @@ def test_programs_and_keys_stay_and_instruments_change(font):
 
 
 def test_one_sample_over_all_keys_with_a_short_loop_is_in_tune(font, tmp_path):
-    midirenderer = pytest.importorskip("midirenderer")
-    assert midirenderer
-    from instruments import played
-    from ottava.corpora.rendered.fonts import SoundFont
-
+    pytest.importorskip("midirenderer")
     short = 0
     for seed in range(12):
-        alter_out = tmp_path / f"{seed}.sf2"
+        path = tmp_path / f"{seed}.sf2"
         altered = alter(font, np.random.default_rng(seed))
-        alter_out.write_bytes(write_font(altered))
+        path.write_bytes(write_font(altered))
         loops = [s.loop_end - s.loop_start for s in altered.samples if s.pitch != 50]
         short += min(loops) < 1600
         part = played([45, 62, 74, 90], program=73)
-        sound = SoundFont(alter_out).play([part], rate_hz=RATE)
+        sound = SoundFont(path).play([part], rate_hz=RATE)
         for start_s, pitch in zip(part.start_s, part.pitch_midi, strict=True):
             cut = sound[int((start_s + 0.1) * RATE) : int((start_s + 0.45) * RATE)]
             spectrum = np.abs(np.fft.rfft(cut * np.hanning(len(cut)), 1 << 16))

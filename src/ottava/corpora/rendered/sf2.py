@@ -209,7 +209,7 @@ def write_font(font: Font) -> bytes:
         (b"igen", _pack("<HH", igen)),
         (b"shdr", _pack(_SAMPLE, headers)),
     )
-    about = _chunk(b"ifil", struct.pack("<HH", 2, 1)) + _chunk(b"isng", b"EMU8000\0") + _chunk(b"INAM", b"altered\0")
+    about = _chunk(b"ifil", struct.pack("<HH", 2, 1)) + _chunk(b"isng", b"EMU8000\0") + _chunk(b"INAM", b"Ottava\0\0")
     samples = _chunk(b"smpl", np.concatenate([*sounds, np.zeros(_PAD, np.int16)]).astype("<i2").tobytes())
     hydra = b"".join(_chunk(name, table) for name, table in tables)
     lists = (b"INFO" + about, b"sdta" + samples, b"pdta" + hydra)
