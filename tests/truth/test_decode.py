@@ -103,6 +103,20 @@ def test_only_the_wanted_instruments_are_given():
         decode(posteriors, frame_s=FRAME_S, instruments=["kazoo"])
 
 
+@pytest.mark.parametrize(("threshold", "sure"), [(0.4, 0.8), (0.2, 0.4), (0.85, 0.85)])
+def test_weak_hits_count_only_near_sure_ones(threshold, sure):
+    snare, weak = DRUM_CLASSES.index("snare"), threshold + 0.01
+    posteriors = silence(1000)
+    for frame, height in ((20, weak), (291, weak), (500, sure), (708, weak), (990, weak)):
+        posteriors["drum_onset"][frame, snare] = height
+    limits = Thresholds(drum=threshold)
+    found = decode(posteriors, frame_s=FRAME_S, thresholds=limits).start_s / FRAME_S
+    kept = [20, 291, 500, 708, 990] if weak >= sure else [500, 708]  # 5 s are 208.3 frames
+    assert found.tolist() == pytest.approx(kept, abs=0.5)
+    posteriors["drum_onset"][500, snare] = 0
+    assert len(decode(posteriors, frame_s=FRAME_S, thresholds=limits)) == (4 if weak >= sure else 0)
+
+
 @pytest.mark.parametrize("options", [{"onset": 0.0}, {"frame": 1.5}, {"drum": -1}, {"min_note_s": -0.1}])
 def test_thresholds_out_of_range_are_refused(options):
     with pytest.raises(UsageError, match="out of range"):

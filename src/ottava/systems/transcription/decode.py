@@ -27,6 +27,10 @@ _DRUM_LENGTH_S = 0.1
 DRUM_SHARES = {"kick": 0.7, "snare": 1.0, "hi-hat": 0.5, "toms": 0.6, "cymbals": 0.6}
 """Of the threshold, for each class: the softer ones are less sure of themselves. From the validation split, too."""
 
+_SURE, _SURE_WITHIN_S = 0.8, 5.0
+"""A drum hit counts only if one of this height, or of twice the threshold if that is less, is at most so far away: weak
+ones are found in attacks of all kinds where nobody drums. From the validation split, too."""
+
 
 @dataclass(frozen=True, slots=True)
 class Thresholds:
@@ -42,7 +46,7 @@ class Thresholds:
         Least height of an offset maximum that ends a note, 0 to 1.
     drum : float
         Least height of a drum hit's maximum, 0 to 1, for a snare; the share of it that is enough for each other class
-        is in :data:`DRUM_SHARES`.
+        is in :data:`DRUM_SHARES`. Hits count only within 5 s of a sure one, of 0.8 or of twice the threshold.
     min_note_s : float
         Notes shorter than this are left out, in seconds.
     """
@@ -154,7 +158,7 @@ def decode_stream(
     family = np.where(families, likely, -1).argmax(1)
     rows = _close(np.column_stack([begun, family]), np.concatenate(stops))
     rows = rows[(rows[:, 1] - rows[:, 0]) * frame_s >= limits.min_note_s]
-    drums = np.concatenate(hits) if "drums" in wanted else np.zeros((0, 4))
+    drums = _near_sure(np.concatenate(hits), limits.drum, frame_s) if "drums" in wanted else np.zeros((0, 4))
     return _to_notes(rows, drums, frame_s)
 
 
@@ -214,6 +218,15 @@ def _read_hits(
     t = t + span.start
     position = np.maximum(t + first + _refine(left, here, right), 0)
     return np.stack([position, c, here, held["drum_velocity"][t, c]], axis=1).astype(np.float64)
+
+
+def _near_sure(hits: NDArray[np.float64], threshold: float, frame_s: float) -> NDArray[np.float64]:
+    """Keep the hits that are sure, or have a sure one nearby."""
+    sure = max(threshold, min(2 * threshold, _SURE))
+    at_s = hits[:, 0] * frame_s
+    edges = np.concatenate([[-np.inf], np.sort(at_s[hits[:, 2] >= sure]), [np.inf]])
+    after = np.searchsorted(edges, at_s).clip(1)
+    return hits[np.minimum(at_s - edges[after - 1], edges[after] - at_s) <= _SURE_WITHIN_S]
 
 
 def _close(onsets: NDArray[np.float64], stop: NDArray[np.bool_]) -> NDArray[np.float64]:
