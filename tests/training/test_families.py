@@ -10,10 +10,10 @@ pytest.importorskip("lightning", reason="needs ottava[train]")
 import torch
 
 from ottava.corpora.rendered import Recipe, load_item, make_rendered
-from ottava.errors import InputError
+from ottava.errors import InputError, UsageError
 from ottava.results import FAMILIES
 from ottava.signal.logfreq import LogFrequency
-from ottava.systems.transcription.families.naming import BELOW, BINS, FRAMES, LEAD
+from ottava.systems.transcription.families.naming import AHEAD, BEHIND, FRAMES
 from ottava.systems.transcription.families.train.data import NoteGroups
 from ottava.systems.transcription.families.train.network import FamilyNetwork
 from ottava.systems.transcription.families.train.task import FamilyTask
@@ -51,14 +51,37 @@ def test_notes_are_numbered_in_their_order_and_unisons_once():
     assert number_unisons(frame[:0], pitch[:0]).tolist() == []
 
 
-def test_patches_show_the_note(tmp_path):
-    levels = np.zeros((2, 400, 288), np.uint8)
-    levels[:, 100:110, 3 * 30] = 200
-    write(tmp_path / "a.npz", [[100 * FRAME_S, 110 * FRAME_S, 51, 64, 0]], levels)
-    patch = NoteGroups(tmp_path, 1, augment=False)[0]["patches"][0]
-    assert patch.shape == (2, FRAMES, BINS)
-    assert patch[:, LEAD : LEAD + 10, BELOW].numpy() == pytest.approx(200 / 255)
-    assert patch.sum() == pytest.approx(20 * 200 / 255, rel=1e-5)
+def small():
+    """A network of which every weight matters, also those that training begins with at zero."""
+    torch.manual_seed(0)
+    network = FamilyNetwork(widths=(4, 4, 4), sound=16, hidden=16, heads=2).eval()
+    for layer in network.layers:
+        torch.nn.init.normal_(layer.interval.weight)
+    return network
+
+
+def test_a_description_hears_what_is_around_the_onset_and_no_more():
+    network, frame, pitch = small(), torch.tensor([[60]]), torch.tensor([[30]])
+    levels = torch.rand(1, 2, 120, 288)
+    for at, heard in ((60 - BEHIND - 1, False), (60 - BEHIND, True), (60 + AHEAD - 1, True), (60 + AHEAD, False)):
+        other = levels.clone()
+        other[:, :, at] = 0
+        with torch.no_grad():
+            same = torch.equal(network.describe(levels, frame, pitch), network.describe(other, frame, pitch))
+        assert same != heard, at
+
+
+def test_a_note_and_its_transposition_look_alike():
+    network = small()
+    torch.nn.init.zeros_(network.pitch.weight)
+    levels = torch.zeros(1, 2, 60, 288)
+    levels[:, :, :, 100:160] = torch.rand(1, 2, 60, 60)
+    with torch.no_grad():
+        here = network.describe(levels, torch.tensor([[20]]), torch.tensor([[36]]))
+        there = network.describe(levels.roll(21, dims=3), torch.tensor([[20]]), torch.tensor([[43]]))
+        elsewhere = network.describe(levels, torch.tensor([[20]]), torch.tensor([[43]]))
+    assert torch.allclose(here, there, atol=1e-5)
+    assert not torch.allclose(here, elsewhere, atol=1e-4)
 
 
 @pytest.fixture(scope="module")
@@ -72,11 +95,13 @@ def test_a_group_is_a_function_of_its_number(corpus):
     groups = NoteGroups(corpus, 8, augment=True, seed=3)
     one, same, other = groups[1000], groups[1000], groups[1001]
     assert all(torch.equal(one[k], same[k]) for k in one)
-    assert not torch.equal(one["patches"], other["patches"])
+    assert not torch.equal(one["levels"], other["levels"])
     for number in range(40):
-        patches = groups[number]["patches"]
-        assert 0 <= patches.min() <= patches.max() <= 1.1
-        assert torch.isfinite(patches).all()
+        group = groups[number]
+        assert group["levels"].shape == one["levels"].shape  # or they could not be one batch
+        assert 0 <= group["levels"].min() <= group["levels"].max() <= 1.1
+        assert torch.isfinite(group["levels"]).all()
+        assert 0 <= group["frame"].min() <= group["frame"].max() < group["levels"].shape[1] - FRAMES // 2 + 2
 
 
 def test_no_group_is_empty_where_a_move_takes_all_notes_off_the_keyboard(tmp_path):
@@ -104,18 +129,26 @@ def test_damaged_shards_are_passed_over_and_empty_folders_named(corpus, tmp_path
 
 
 def test_the_order_of_a_group_does_not_matter():
-    torch.manual_seed(0)
-    network = FamilyNetwork(widths=(4, 4, 8, 8), hidden=16, heads=2).eval()
-    patches, pitch, time_s = torch.rand(1, 9, 2, FRAMES, BINS), torch.randint(88, (1, 9)), torch.rand(1, 9) * 4
+    network, levels = small(), torch.rand(1, 2, 90, 288)
+    frame, pitch, time_s = torch.randint(90, (1, 9)), torch.randint(88, (1, 9)), torch.rand(1, 9) * 4
     order = torch.randperm(9)
     with torch.no_grad():
-        _, together = network(patches, pitch, time_s)
-        _, shuffled = network(patches[:, order], pitch[:, order], time_s[:, order])
-        alone, later = network(patches[:, :1], pitch[:, :1], time_s[:, :1] + 100)
-        first, _ = network(patches, pitch, time_s)
+        first, together = network(levels, frame, pitch, time_s)
+        _, shuffled = network(levels, frame[:, order], pitch[:, order], time_s[:, order])
+        alone, later = network(levels, frame[:, :1], pitch[:, :1], time_s[:, :1] + 100)
     assert torch.allclose(together[:, order], shuffled, atol=1e-5)
     assert torch.allclose(alone[:, 0], first[:, 0], atol=1e-5)  # the first answer hears no neighbours
     assert not torch.allclose(later[:, 0], together[:, 0], atol=1e-3)  # the second does
+
+
+@pytest.mark.parametrize("moved", ["pitch", "time_s"])
+def test_how_near_notes_are_matters(moved):
+    network, described = small(), torch.rand(1, 3, 16)
+    near = {"pitch": torch.tensor([[40, 40, 40]]), "time_s": torch.zeros(1, 3)}
+    with torch.no_grad():
+        one = network.compare(described, **near)
+        other = network.compare(described, **near | {moved: torch.tensor([[40, 40, 45]]).to(near[moved].dtype)})
+    assert not torch.allclose(one[0, 0], other[0, 0], atol=1e-4)
 
 
 def test_training_notes_lie_where_they_sound(corpus):
@@ -124,16 +157,31 @@ def test_training_notes_lie_where_they_sound(corpus):
     for index, path in enumerate(sorted(corpus.glob("*.npz"))):
         assert len(load_item(path)[1])
         group = groups[index]
-        band = group["patches"][:, 1, :, BELOW - 1 : BELOW + 2].amax(2)
-        rises += (band[:, LEAD : LEAD + 3].amax(1) - band[:, 0] > 0.02).tolist()
+        for frame, pitch in zip(group["frame"], group["pitch"], strict=True):
+            band = group["levels"][1, :, max(3 * pitch - 1, 0) : 3 * pitch + 2].amax(1)
+            rises.append(bool(band[frame : frame + 3].amax() - band[max(frame - 3, 0)] > 0.02))
     assert np.mean(rises) > 0.7
 
 
 def test_the_halves_that_are_exported_say_what_the_network_says():
-    task = FamilyTask(widths=[4, 4, 8, 8], hidden=16, heads=2).eval()
+    task = FamilyTask(widths=[4, 4, 4], sound=16, hidden=16, heads=2).eval()
     example = task.example_inputs(20)
     with torch.no_grad():
         described, family = task.export_module()(*example.values())
-        _, together = task.network(example["patches"], example["pitch"], example["time_s"])
+        _, together = task.network(example["levels"], example["frame"], example["pitch"], example["time_s"])
     assert torch.allclose(described, example["described"], atol=1e-6)
     assert torch.allclose(family, torch.sigmoid(together), atol=1e-6)
+
+
+def test_attention_can_be_trained_alone():
+    task = FamilyTask(widths=[4, 4, 4], sound=16, hidden=16, heads=2, only="together").train()
+    before = {name: value.clone() for name, value in task.network.state_dict().items()}
+    optimiser = torch.optim.AdamW(task.parameters(), lr=0.1, weight_decay=0.1)
+    frame, pitch = torch.randint(60, (2, 5)), torch.randint(88, (2, 5))
+    outputs = task.network(torch.rand(2, 2, 60, 288), frame, pitch, frame * 0.024)
+    sum(output.sum() for output in outputs).backward()
+    optimiser.step()
+    changed = {name for name, value in task.network.state_dict().items() if not torch.equal(value, before[name])}
+    assert {name.split(".")[0] for name in changed} == {"layers", "together"}
+    with pytest.raises(UsageError, match="alone"):
+        FamilyTask(only="alone")

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from ottava.errors import UsageError
 from ottava.results import DRUM_CLASSES, FAMILIES
 from ottava.systems.transcription.decode import Thresholds, decode, decode_stream
-from ottava.systems.transcription.families.naming import BELOW, BINS, FRAMES, GROUP, LEAD, Roll, cut
+from ottava.systems.transcription.families.naming import AHEAD, BEHIND, GROUP, Naming, Roll
 
 FRAME_S = 0.024
 
@@ -27,8 +27,8 @@ class Listener:
 
     width = len(FAMILIES)
 
-    def describe(self, patches, pitch):
-        family = np.rint(patches[:, 0, LEAD + 1, BELOW] * 10).astype(int)
+    def describe(self, levels, frame, pitch):
+        family = np.rint(levels[0, np.minimum(frame + 1, levels.shape[1] - 1), 3 * pitch] * 10).astype(int)
         return np.eye(len(FAMILIES), dtype=np.float32)[family % len(FAMILIES)]
 
     def compare(self, described, pitch, time_s):
@@ -142,8 +142,9 @@ class Crowd:
 
     width = 1
 
-    def describe(self, patches, pitch):
-        return (patches.sum((1, 2, 3)) * 7.3 + pitch)[:, None].astype(np.float32)
+    def describe(self, levels, frame, pitch):
+        around = [levels[:, max(at - BEHIND, 0) : at + AHEAD].sum(dtype=np.float64) for at in frame]
+        return (np.array(around) * 7.3 + pitch)[:, None].astype(np.float32)
 
     def compare(self, described, pitch, time_s):
         assert 1 <= len(described) == len(pitch) <= GROUP
@@ -151,18 +152,17 @@ class Crowd:
         return np.eye(len(FAMILIES), dtype=np.float32)[np.rint(said).astype(int) % len(FAMILIES)]
 
 
-def test_a_patch_is_what_lies_around_an_onset():
-    rng = np.random.default_rng(0)
-    features = rng.random((2, 60, 288)).astype(np.float32)
-    patch = cut(features, np.array([20]), np.array([30]))[0]
-    assert patch.shape == (2, FRAMES, BINS)
-    np.testing.assert_array_equal(patch, features[:, 20 - LEAD : 20 - LEAD + FRAMES, 90 - BELOW : 90 - BELOW + BINS])
-    first, last = cut(features, np.array([0, 59]), np.array([0, 87]))
-    np.testing.assert_array_equal(first[:, LEAD:, BELOW:], features[:, : FRAMES - LEAD, : BINS - BELOW])
-    assert not first[:, :LEAD].any()
-    assert not first[:, :, :BELOW].any()
-    np.testing.assert_array_equal(last[:, : LEAD + 1, : BELOW + 27], features[:, 59 - LEAD :, 261 - BELOW :])
-    assert not last[:, LEAD + 1 :].any()
+def test_descriptions_do_not_depend_on_what_is_described_together():
+    naming, rng = Naming(threads=1), np.random.default_rng(0)
+    levels = rng.random((2, 600, 288)).astype(np.float32)
+    frame, pitch = np.array([255, 0, 256, 599, 511, 40]), np.array([87, 0, 30, 40, 50, 60])
+    together = naming.describe(levels, frame, pitch)
+    assert together.std(axis=0).max() > 0
+    for number, (at, key) in enumerate(zip(frame, pitch, strict=True)):
+        first = max(at - BEHIND, 0)
+        alone = naming.describe(levels[:, first : at + AHEAD], np.array([at - first]), np.array([key]))
+        np.testing.assert_allclose(alone[0], together[number], atol=1e-4)
+    assert naming.describe(levels, frame[:0], pitch[:0]).shape == (0, naming.width)
 
 
 @pytest.mark.parametrize(
@@ -174,7 +174,7 @@ def test_the_roll_keeps_groups_and_order(pieces):
     class Echo:
         width = 1
 
-        def describe(self, patches, pitch):
+        def describe(self, levels, frame, pitch):
             return pitch[:, None].astype(np.float32)
 
         def compare(self, described, pitch, time_s):
@@ -186,7 +186,7 @@ def test_the_roll_keeps_groups_and_order(pieces):
     roll, n = Roll(Echo()), 0
     for size in pieces:
         pitch = np.arange(n, n + size)
-        roll.add(np.zeros((size, 1, FRAMES, BINS), np.float32), pitch, pitch * 0.1)
+        roll.add(np.zeros((1, 2, 288), np.float32), pitch, pitch, pitch * 0.1)
         n += size
     assert roll.finish()[:, 0].tolist() == list(range(n))
     assert sizes == [GROUP] * (n // GROUP) + [n % GROUP] * (n % GROUP > 0)

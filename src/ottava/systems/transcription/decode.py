@@ -17,12 +17,12 @@ from numpy.typing import NDArray
 from ottava.errors import UsageError
 from ottava.results import DRUM_CLASSES, FAMILIES, Notes, check_choice
 from ottava.symbolic.instruments import key_of_drum_class
-from ottava.systems.transcription.families.naming import FRAMES, LEAD, LOW_MIDI, Naming, Roll, cut
+from ottava.systems.transcription.families.naming import AHEAD, BEHIND, LOW_MIDI, Naming, Roll
 
 __all__ = ["DRUM_SHARES", "Thresholds", "decode", "decode_stream"]
 
-_LOOK_BACK, _LOOK_AHEAD = LEAD, FRAMES - LEAD
-"""Frames around an onset that are cut out to name its player."""
+_LOOK_BACK, _LOOK_AHEAD = BEHIND, AHEAD
+"""Frames around an onset that are needed to name its player."""
 _DRUM_LENGTH_S = 0.1
 DRUM_SHARES = {"kick": 0.7, "snare": 1.0, "hi-hat": 0.5, "toms": 0.6, "cymbals": 0.6}
 """Of the threshold, for each class: the softer ones are less sure of themselves. From the validation split, too."""
@@ -143,8 +143,7 @@ def decode_stream(
         onsets.append(found)
         if roll is not None:
             frame, pitch = found[:, 1:3].T.astype(np.int64)
-            around = cut(held["features"].transpose(1, 0, 2), frame - first, pitch)
-            roll.add(around, pitch, frame * frame_s)
+            roll.add(held["features"].transpose(1, 0, 2), frame - first, pitch, frame * frame_s)
         hits.append(_read_hits(held, span, first, limits.drum))
         quiet = held["frame"][span] < limits.frame
         stops.append(quiet | _maxima(held["offset"], span, limits.offset))
@@ -226,7 +225,8 @@ def _near_sure(hits: NDArray[np.float64], threshold: float, frame_s: float) -> N
     at_s = hits[:, 0] * frame_s
     edges = np.concatenate([[-np.inf], np.sort(at_s[hits[:, 2] >= sure]), [np.inf]])
     after = np.searchsorted(edges, at_s).clip(1)
-    return hits[np.minimum(at_s - edges[after - 1], edges[after] - at_s) <= _SURE_WITHIN_S]
+    near: NDArray[np.bool_] = np.minimum(at_s - edges[after - 1], edges[after] - at_s) <= _SURE_WITHIN_S
+    return hits[near]
 
 
 def _close(onsets: NDArray[np.float64], stop: NDArray[np.bool_]) -> NDArray[np.float64]:

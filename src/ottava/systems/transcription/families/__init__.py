@@ -1,17 +1,17 @@
 """Which family plays each note: a part of transcription with a network of its own.
 
 Detecting notes asks a question of each pitch and frame, thousands a second. Naming a note's instrument asks one for
-each note, a dozen a second, so for the same cost it may look a hundred times closer. For each onset that
-transcription finds, half a second of spectrum around it is cut out so that the fundamental always lies in the same
-place, as the harmonic stacks of multi-pitch estimation do; a small convolutional network describes it. Notes of one
-instrument sound alike and form lines: three layers of attention among neighbouring onsets, which know how far apart
-those are in time and pitch, let them agree. Then each is given a probability for each family. Many notes are compared
-at once, whose sounds need not be held at once: the network is exported in two halves, side by side in one graph.
+each note, a dozen a second. So a few convolutions over the spectrum, alike for all pitches, only prepare what a note is
+then asked about: what they found at its partials, and at places between and below where partials of others would lie,
+in the half second around its onset. A small network over those describes the note. Lining up partials is what harmonic
+stacks do for multi-pitch estimation; here it is done for notes alone. Notes of one instrument sound alike and form
+lines: three layers of attention among neighbouring onsets, which know how far apart those are in time and which
+interval they form, let them agree. Then each is given a probability for each family. Many notes are compared at once,
+whose sounds need not be held at once: the network is exported in two halves, side by side in one graph.
 
 It learns from stems: in every step it hears some thirty ensembles that were never heard before, a few notes of each.
-Two things mattered more than its size. With 64 notes of 8 ensembles a step, as many notes, the loss stood still for as
-long as it was watched. And in ready mixes who plays together was the corpus's choice: a piano that only ever played
-alone made everybody near it a piano.
+With 64 notes of 8 ensembles a step, as many notes, the loss stood still for as long as it was watched. And in ready
+mixes who plays together was the corpus's choice: a piano that only ever played alone made everybody near it a piano.
 
 This part is ours. In the paper (Pedersoli, Tzanetakis and Yi, ICASSP 2020) families are separate outputs, one U-Net
 each or one for all; ``docs/claims.md`` compares those. An earlier model of ours had a head for families at each pitch
@@ -29,11 +29,12 @@ SPEC = Spec(
     task="ottava.systems.transcription.families.train.task:FamilyTask",
     data="ottava.systems.transcription.families.train.data:FamilyData",
     inputs={
-        "patches": ("batch", "sounds", 2, 24, 160),
-        "patch_pitch": ("batch", "sounds"),
-        "described": ("batch", "notes", 192),
+        "levels": ("batch", 2, "time", 288),
+        "frame": ("batch", "sounds"),
+        "sound_pitch": ("batch", "sounds"),
+        "described": ("batch", "notes", 256),
         "pitch": ("batch", "notes"),
         "time_s": ("batch", "notes"),
     },
-    outputs={"description": ("batch", "sounds", 192), "family": ("batch", "notes", 6)},
+    outputs={"description": ("batch", "sounds", 256), "family": ("batch", "notes", 6)},
 )

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import os
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
-from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from ottava.results import FAMILIES
@@ -14,43 +13,24 @@ from ottava.runtime.session import Session
 from ottava.runtime.weights import find_weights
 from ottava.systems.transcription.families import SPEC
 
-__all__ = ["BELOW", "BINS", "FRAMES", "GROUP", "LEAD", "LOW_MIDI", "PITCHES", "Naming", "Roll", "cut"]
+__all__ = ["AHEAD", "BEHIND", "FRAMES", "GROUP", "LEAD", "LOW_MIDI", "MARGIN", "PARTIALS", "PITCHES", "Naming", "Roll"]
 
-_T = TypeVar("_T", bound=np.generic)
 LOW_MIDI, PITCHES = 21, 88
 """The keys of a piano: the lowest, A0, and how many."""
 LEAD = 3
-"""Frames of a patch before the onset."""
+"""Frames before the onset that are looked at."""
 FRAMES = 24
-"""Frames of a patch."""
-BELOW = 36
-"""Log-frequency bins of a patch below the fundamental: an octave."""
-BINS = 160
-"""Bins of a patch: up to the tenth partial."""
+"""Frames that are looked at."""
+PARTIALS = (1 / 3, 1 / 2, 2 / 3, 1, 3 / 2, 2, 5 / 2, 3, 4, 5, 6, 7, 8, 9, 10, 12, 14, 16, 20)
+"""Multiples of the fundamental that are looked at: partials, and between and below them, where others' would be."""
+MARGIN = 5
+"""Frames on either side that convolutions see beside those."""
+BEHIND, AHEAD = LEAD + MARGIN, FRAMES - LEAD + MARGIN
+"""Frames before an onset, and from it on, on which a note's description depends."""
 GROUP = 256
 """Notes that are judged together. Groups of 64 name 2 in 100 fewer rightly; groups that overlap, no more."""
-_SOUNDS = 32
-"""Notes whose sound is looked at together: more need more memory, and are no quicker."""
-
-
-def cut(features: NDArray[_T], frame: NDArray[np.int64], pitch: NDArray[np.int64]) -> NDArray[_T]:
-    """Cut the surroundings of onsets from features; beyond the ends there is silence.
-
-    Parameters
-    ----------
-    features : ndarray, shape (channels, T, bins)
-        Levels of :class:`ottava.signal.logfreq.LogFrequency`, three bins to the semitone from A0.
-    frame, pitch : ndarray of int, shape (N,)
-        Place of each onset; pitches in semitones from A0.
-
-    Returns
-    -------
-    ndarray, shape (N, channels, FRAMES, BINS)
-        Of the type of ``features``.
-    """
-    padded = np.pad(features, ((0, 0), (LEAD, FRAMES), (BELOW, BINS)))
-    windows = sliding_window_view(padded, (FRAMES, BINS), axis=(1, 2))
-    return np.ascontiguousarray(windows[:, frame, 3 * pitch].transpose(1, 0, 2, 3))
+_SPAN = 256
+"""Frames whose onsets are described together."""
 
 
 class Naming:
@@ -66,20 +46,23 @@ class Naming:
 
     def __init__(self, weights: str | os.PathLike[str] | None = None, threads: int | None = None) -> None:
         self.session = Session(find_weights(SPEC, weights), SPEC, threads)
-        sizes = {name: tuple(size for size in axes[2:] if isinstance(size, int)) for name, axes in SPEC.inputs.items()}
-        self.width = sizes["described"][0]
-        integers = ("patch_pitch", "pitch")
-        self._silent: dict[str, NDArray[Any]] = {
-            name: np.zeros((1, *size), np.int64 if name in integers else np.float32) for name, size in sizes.items()
-        }
+        self.width = int(SPEC.outputs["description"][2])
+        self._silent: dict[str, NDArray[Any]] = {}
+        for name, axes in SPEC.inputs.items():
+            type_ = np.int64 if name in ("frame", "sound_pitch", "pitch") else np.float32
+            self._silent[name] = np.zeros([size if isinstance(size, int) else 1 for size in axes[1:]], type_)
 
-    def describe(self, patches: NDArray[np.float32], pitch: NDArray[np.int64]) -> NDArray[np.float32]:
+    def describe(
+        self, levels: NDArray[np.float32], frame: NDArray[np.int64], pitch: NDArray[np.int64]
+    ) -> NDArray[np.float32]:
         """Describe what notes sound like.
 
         Parameters
         ----------
-        patches : ndarray, shape (N, channels, FRAMES, BINS)
-            From :func:`cut`.
+        levels : ndarray, shape (channels, T, bins)
+            Levels of :class:`ottava.signal.logfreq.LogFrequency`; beyond the ends there is silence.
+        frame : ndarray of int, shape (N,)
+            Frames of the onsets.
         pitch : ndarray of int, shape (N,)
             Semitones from A0.
 
@@ -87,12 +70,15 @@ class Naming:
         -------
         ndarray, shape (N, width)
         """
-        described = [np.zeros((0, self.width), np.float32)]
-        for first in range(0, len(pitch), _SOUNDS):
-            some = slice(first, first + _SOUNDS)
-            sounds = patches[some].astype(np.float32)
-            described.append(self._run({"patches": sounds, "patch_pitch": pitch[some].astype(np.int64)})["description"])
-        return np.concatenate(described)
+        described = np.zeros((len(pitch), self.width), np.float32)
+        for span in range(0, levels.shape[1], _SPAN):
+            some = np.flatnonzero((frame >= span) & (frame < span + _SPAN))
+            if len(some):
+                first = max(span - BEHIND, 0)
+                around = levels[:, first : span + _SPAN + AHEAD].astype(np.float32)
+                where: dict[str, NDArray[Any]] = {"frame": frame[some] - first, "sound_pitch": pitch[some]}
+                described[some] = self._run({"levels": around} | where)["description"]
+        return described
 
     def compare(
         self, described: NDArray[np.float32], pitch: NDArray[np.int64], time_s: NDArray[np.float64]
@@ -138,9 +124,15 @@ class Roll:
         self._pitch, self._time_s = np.zeros(0, np.int64), np.zeros(0)
         self._named: list[NDArray[np.float32]] = [np.zeros((0, len(FAMILIES)), np.float32)]
 
-    def add(self, patches: NDArray[np.float32], pitch: NDArray[np.int64], time_s: NDArray[np.float64]) -> None:
-        """Take further onsets; shapes as for :class:`Naming`."""
-        self._described = np.concatenate([self._described, self.naming.describe(patches, pitch)])
+    def add(
+        self,
+        levels: NDArray[np.float32],
+        frame: NDArray[np.int64],
+        pitch: NDArray[np.int64],
+        time_s: NDArray[np.float64],
+    ) -> None:
+        """Take further onsets and the levels around them; shapes as for :class:`Naming`."""
+        self._described = np.concatenate([self._described, self.naming.describe(levels, frame, pitch)])
         self._pitch, self._time_s = np.concatenate([self._pitch, pitch]), np.concatenate([self._time_s, time_s])
         while len(self._pitch) >= GROUP:
             self._name(GROUP)

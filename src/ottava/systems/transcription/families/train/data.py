@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from ottava.results import FAMILIES
-from ottava.systems.transcription.families.naming import BELOW, BINS, FRAMES, GROUP, LOW_MIDI, PITCHES, cut
+from ottava.systems.transcription.families.naming import FRAMES, GROUP, LOW_MIDI, PITCHES
 from ottava.systems.transcription.families.train.unisons import number_unisons
 from ottava.systems.transcription.train.data import RenderedData
 from ottava.systems.transcription.train.equipment import limit_band
@@ -25,9 +25,8 @@ from ottava.training.order import Order
 
 __all__ = ["FamilyData", "NoteGroups"]
 
-_EXCERPT = 250
-"""Frames from which a group is drawn, 6 s."""
-_JOINED = 0.2
+_OCTAVES = np.float32(10 * np.log2(10))  # levels times this are powers in octaves
+_JOINED = 0.1
 """Share of groups from two items at once."""
 
 
@@ -40,6 +39,8 @@ class NoteGroups(Dataset[dict[str, Tensor]]):
         Folder of shards of one split.
     n_notes : int
         Notes in a group.
+    n_frames : int
+        Frames from which a varied group is drawn.
     augment : bool
         Draw item and place at random, who plays if it is in stems, and now and then two items at once; move the
         pitch, vary level and colour. A group is a function of its number and the seed.
@@ -50,10 +51,17 @@ class NoteGroups(Dataset[dict[str, Tensor]]):
     """
 
     def __init__(
-        self, folder: Path, n_notes: int, *, augment: bool, seed: int = 0, shares: dict[str, float] | None = None
+        self,
+        folder: Path,
+        n_notes: int,
+        n_frames: int = 88,
+        *,
+        augment: bool,
+        seed: int = 0,
+        shares: dict[str, float] | None = None,
     ) -> None:
         self.excerpts = Excerpts(folder, shares, without=frozenset({"drums"}))  # nobody to name
-        self.n_notes, self.augment, self.seed = n_notes, augment, seed
+        self.n_notes, self.n_frames, self.augment, self.seed = n_notes, n_frames, augment, seed
         self.frame_s = self.excerpts.frame_s
 
     def __len__(self) -> int:
@@ -75,11 +83,12 @@ class NoteGroups(Dataset[dict[str, Tensor]]):
         time_s = frame * self.frame_s
         if rng is not None:
             frame = np.maximum(frame + rng.integers(-1, 2, len(frame)), 0)
-        patches = cut(scene.levels, frame, pitch)
+        levels = scene.levels
         if rng is not None:
-            patches, pitch = _vary(patches, pitch, rng)
+            levels = np.pad(_vary(levels, rng), ((0, 0), (0, self.n_frames - levels.shape[1]), (0, 0)))
         return {
-            "patches": torch.from_numpy(patches),
+            "levels": torch.from_numpy(levels),
+            "frame": torch.from_numpy(frame),
             "pitch": torch.from_numpy(pitch),
             "time_s": torch.from_numpy(time_s.astype(np.float32)),
             "target": torch.from_numpy(target),
@@ -88,7 +97,7 @@ class NoteGroups(Dataset[dict[str, Tensor]]):
     def _excerpt(self, rng: np.random.Generator) -> _Scene:
         """Return some seconds of an item in which somebody plays, moved in pitch."""
         while True:
-            scene = _Scene.of(*self.excerpts.draw(rng, _EXCERPT), self.frame_s).move(int(rng.integers(-3, 4)))
+            scene = _Scene.of(*self.excerpts.draw(rng, self.n_frames), self.frame_s).move(int(rng.integers(-3, 4)))
             if len(scene.frame):
                 return scene
 
@@ -142,26 +151,22 @@ class _Scene:
         )._inside()
 
 
-def _vary(
-    patches: NDArray[np.float32], pitch: NDArray[np.int64], rng: np.random.Generator
-) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-    """Change level, colour and pitch, lay noise underneath, and hide a few bands from the network."""
-    colour = rng.normal(0, rng.uniform(0, 0.07), 12)
-    # One colour for all, on absolute frequency: the patches of higher notes begin higher.
-    bins = np.arange(BINS) - BELOW + 3 * pitch[:, None]
-    place = (bins + BELOW) / (BINS + 3 * PITCHES) * 11
-    gain = np.interp(place, np.arange(12), colour) + rng.uniform(-0.15, 0.06)
-    gain += limit_band(bins, rng)
-    patches = patches + gain[:, None, None, :].astype(np.float32)
+def _vary(levels: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.float32]:
+    """Change level and colour, lay noise underneath, and hide a few bands from the network."""
+    bins = np.arange(levels.shape[2])
+    colour = np.interp(bins / bins[-1] * 11, np.arange(12), rng.normal(0, rng.uniform(0, 0.03), 12))
+    gain = colour + rng.uniform(-0.15, 0.06) + limit_band(bins, rng)
+    levels = levels + gain.astype(np.float32)
     if rng.random() < 0.4:
-        fall = rng.uniform(0, 0.3) * (0.5 - place[:, None, None, :] / 11)  # from white noise to one of lows
-        floor = rng.uniform(0.05, 0.5) + fall + 0.055 * np.log10(rng.exponential(1, patches.shape) + 1e-3)
-        patches = (np.log10(10 ** (10 * patches) + 10 ** (10 * floor)) / 10).astype(np.float32)
-    patches = np.clip(patches, 0, 1.1)
-    for _ in range(rng.integers(0, 3)):
-        begin, width = int(rng.integers(BINS)), int(rng.integers(3, 24))
-        patches[..., begin : begin + width] = 0
-    return patches, np.clip(pitch + int(rng.integers(-2, 3)), 0, PITCHES - 1)
+        fall = rng.uniform(0, 0.3) * (0.5 - bins / bins[-1])  # from white noise to one of lows
+        noise = np.log10(rng.standard_exponential(levels.shape, np.float32) + np.float32(1e-3))
+        floor = (rng.uniform(0.05, 0.5) + fall).astype(np.float32) + np.float32(0.055) * noise
+        levels = np.logaddexp2(levels * _OCTAVES, floor * _OCTAVES) / _OCTAVES
+    levels = np.clip(levels, 0, 1.1)
+    for _ in range(rng.integers(0, 2)):
+        begin, width = int(rng.integers(len(bins))), int(rng.integers(3, 24))
+        levels[..., begin : begin + width] = 0
+    return levels
 
 
 class FamilyData(RenderedData):
@@ -174,6 +179,8 @@ class FamilyData(RenderedData):
         out of nothing, to try the training itself.
     n_notes : int
         Notes in a group.
+    n_frames : int
+        Frames from which a group is drawn.
     batch_size : int
         Groups a step.
     workers : int
@@ -187,19 +194,22 @@ class FamilyData(RenderedData):
     def __init__(
         self,
         folder: str,
-        n_notes: int = 16,
+        n_notes: int = 28,
+        n_frames: int = 88,
         batch_size: int = 32,
         workers: int = 1,
         seed: int = 0,
         shares: dict[str, float] | None = None,
     ) -> None:
         super().__init__(folder, batch_size, workers, seed, shares)
-        self.n_notes = n_notes
+        self.n_notes, self.n_frames = n_notes, n_frames
 
     def train_dataloader(self) -> DataLoader[dict[str, Tensor]]:
         """Return random, varied groups of the pieces for training, without end."""
         assert self.trainer is not None
-        groups = NoteGroups(self.folder / "train", self.n_notes, augment=True, seed=self.seed, shares=self.shares)
+        groups = NoteGroups(
+            self.folder / "train", self.n_notes, self.n_frames, augment=True, seed=self.seed, shares=self.shares
+        )
         order = Order(None, self.batch_size, self.trainer)
         return DataLoader(groups, self.batch_size, sampler=order, num_workers=self.workers)
 

@@ -18,7 +18,7 @@ from ottava.corpora.pairs import Pairs
 from ottava.io.audio import load_audio
 from ottava.results import FAMILIES, Notes
 from ottava.signal.logfreq import LogFrequency
-from ottava.systems.transcription.families.naming import LOW_MIDI, PITCHES, Naming, Roll, cut
+from ottava.systems.transcription.families.naming import LOW_MIDI, PITCHES, Naming, Roll
 from ottava.systems.transcription.families.train.unisons import number_unisons
 
 __all__ = ["evaluate", "name_truth"]
@@ -67,5 +67,5 @@ def name_truth(
     players = np.zeros((len(first), len(FAMILIES)), bool)
     players[number, [FAMILIES.index(str(name)) for name in notes.instrument]] = True
     roll = Roll(naming)
-    roll.add(cut(features, frame[first], pitch[first]), pitch[first], frame[first] * frame_s)
+    roll.add(features, frame[first], pitch[first], frame[first] * frame_s)
     return players, roll.finish()

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import math
+from itertools import pairwise
+
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from ottava.results import FAMILIES
-from ottava.systems.transcription.families.naming import BINS, PITCHES
+from ottava.systems.transcription.families.naming import FRAMES, LEAD, PARTIALS, PITCHES
 from ottava.systems.transcription.train.network import conv
 
 __all__ = ["FamilyNetwork"]
+
+_NEAR_S = (0.03, 0.1, 0.3, 1.0, 3.0, 10.0)
+"""Time constants of how near two onsets are."""
 
 
 class FamilyNetwork(nn.Module):
@@ -20,7 +27,9 @@ class FamilyNetwork(nn.Module):
     channels : int
         Channels of the features.
     widths : sequence of int
-        Channels of the four convolutions over a note's surroundings.
+        Channels of the convolutions over time and frequency.
+    sound : int
+        Channels of the convolutions over a note's partials in time.
     hidden : int
         Width of a note's description.
     heads, layers : int
@@ -29,24 +38,35 @@ class FamilyNetwork(nn.Module):
         In training.
     """
 
+    partials: Tensor
+    moments: Tensor
+    near_s: Tensor
+
     def __init__(
         self,
         channels: int = 2,
-        widths: tuple[int, ...] = (16, 32, 56, 96),
-        hidden: int = 192,
-        heads: int = 6,
+        widths: tuple[int, ...] = (16, 16, 16),
+        sound: int = 128,
+        hidden: int = 256,
+        heads: int = 8,
         layers: int = 3,
         dropout: float = 0.15,
     ) -> None:
         super().__init__()
-        a, b, c, d = widths
         self.body = nn.Sequential(
-            conv(channels, a, (3, 5), stride=(2, 2)),
-            conv(a, b, (3, 3), stride=(1, 2)),
-            conv(b, c, (3, 3), stride=(2, 2)),
-            conv(c, d, (3, 3), stride=(1, 2)),
+            conv(channels, widths[0], (5, 5)),
+            *(conv(a, b, (3, 3), dilation=2**n) for n, (a, b) in enumerate(pairwise(widths))),
         )
-        self.enter = nn.Linear(2 * d * (BINS // 16), hidden)
+        self.sound = nn.Sequential(
+            nn.Conv1d(widths[-1] * len(PARTIALS), sound, 3, 2, 1, bias=False),
+            nn.BatchNorm1d(sound),
+            nn.ReLU(inplace=True),
+            nn.Conv1d(sound, sound, 3, 2, 1, bias=False),
+            nn.BatchNorm1d(sound),
+            nn.ReLU(inplace=True),
+            nn.Flatten(),
+            nn.Linear(sound * FRAMES // 4, hidden),
+        )
         self.pitch = nn.Embedding(PITCHES, hidden)
         self.norm = nn.BatchNorm1d(hidden)
         self.dropout = nn.Dropout(dropout)
@@ -54,59 +74,79 @@ class FamilyNetwork(nn.Module):
         self.layers = nn.ModuleList(_Attention(hidden, heads, dropout) for _ in range(layers))
         self.together = nn.Linear(hidden, len(FAMILIES))
         nn.init.normal_(self.pitch.weight, std=0.1)
+        steps = [round(36 * math.log2(ratio)) for ratio in PARTIALS]  # of a third of a semitone
+        self.below, self.bins = -min(steps), 3 * PITCHES + max(steps) - min(steps)
+        self.register_buffer("partials", torch.tensor(steps) + self.below, persistent=False)
+        self.register_buffer("moments", torch.arange(FRAMES), persistent=False)
+        self.register_buffer("near_s", torch.tensor(_NEAR_S), persistent=False)
         self.body.to(memory_format=torch.channels_last)  # a sixth quicker in training on a CPU
 
-    def forward(self, patches: Tensor, pitch: Tensor, time_s: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, levels: Tensor, frame: Tensor, pitch: Tensor, time_s: Tensor) -> tuple[Tensor, Tensor]:
         """Return logits of each note by itself, and of each among the others, both (B, N, 6).
 
         Parameters
         ----------
-        patches : Tensor, shape (B, N, channels, FRAMES, BINS)
-            From :func:`ottava.systems.transcription.families.naming.cut`.
+        levels : Tensor, shape (B, channels, T, bins)
+            Levels of :class:`ottava.signal.logfreq.LogFrequency`, three bins to the semitone from A0.
+        frame : Tensor of int64, shape (B, N)
+            Frames of the onsets.
         pitch : Tensor of int64, shape (B, N)
             Semitones from A0.
         time_s : Tensor, shape (B, N)
             Onsets in seconds; only differences matter.
         """
-        described = self.describe(patches, pitch)
+        described = self.describe(levels, frame, pitch)
         return self.alone(self.dropout(described)), self.compare(described, pitch, time_s)
 
-    def describe(self, patches: Tensor, pitch: Tensor) -> Tensor:
-        """Return what each note sounds like by itself, (B, N, hidden)."""
-        y = self.body(patches.flatten(0, 1) * 2 - 1)
-        y = self.enter(torch.cat([y.mean(2), y.amax(2)], dim=1).flatten(1)) + self.pitch(pitch.flatten())
-        return torch.relu(self.norm(y)).unflatten(0, pitch.shape)
+    def describe(self, levels: Tensor, frame: Tensor, pitch: Tensor) -> Tensor:
+        """Return what each note sounds like by itself, (B, N, hidden); arguments are those of :meth:`forward`."""
+        y = self.body(levels)
+        y = F.pad(y, (self.below, self.bins - self.below - y.shape[3], LEAD, FRAMES))
+        batch, width, frames, bins = y.shape
+        columns = y.permute(0, 2, 3, 1).reshape(-1, width)
+        # Where each note's fundamental is at its onset, less what lies before and below; then all moments and partials.
+        row = torch.arange(batch, device=y.device)[:, None] * frames + frame
+        at = (row[..., None, None] + self.moments[:, None]) * bins + (3 * pitch)[..., None, None] + self.partials
+        seen = torch.index_select(columns, 0, at.flatten()).view(-1, FRAMES, len(PARTIALS) * width)
+        described = self.sound(seen.transpose(1, 2)) + self.pitch(pitch.flatten())
+        return torch.relu(self.norm(described)).unflatten(0, pitch.shape)
+
+    def described_by(self) -> tuple[nn.Module, ...]:
+        """Return what describes a note by itself."""
+        return self.body, self.sound, self.pitch, self.norm, self.alone
 
     def compare(self, described: Tensor, pitch: Tensor, time_s: Tensor) -> Tensor:
         """Return logits (B, N, 6) of notes among the others, from their descriptions."""
-        apart_s = time_s[:, :, None] - time_s[:, None, :]
-        steps = (pitch[:, :, None] - pitch[:, None, :]).to(described.dtype) / 12
-        near = torch.stack([apart_s.abs(), (apart_s.abs() < 0.04).to(described.dtype), steps.abs(), steps], dim=1)
+        near = torch.exp(-(time_s[:, :, None] - time_s[:, None, :]).abs()[..., None] / self.near_s)
+        interval = pitch[:, :, None] - pitch[:, None, :] + PITCHES - 1
         for layer in self.layers:
-            described = layer(described, near)
+            described = layer(described, near, interval)
         logits: Tensor = self.together(self.dropout(described))
         return logits
 
 
 class _Attention(nn.Module):
-    """A Transformer layer among notes; how near they are in time and pitch enters each head as a bias."""
+    """A Transformer layer among notes; how near they are in time, and the interval, enter each head as a bias."""
 
     def __init__(self, width: int, heads: int, dropout: float) -> None:
         super().__init__()
         self.heads = heads
         self.norm = nn.LayerNorm(width)
         self.project = nn.Linear(width, 3 * width)
-        self.bias = nn.Linear(4, heads, bias=False)
+        self.near = nn.Linear(len(_NEAR_S), heads, bias=False)
+        self.interval = nn.Embedding(2 * PITCHES - 1, heads)
+        nn.init.zeros_(self.interval.weight)
         self.leave = nn.Linear(width, width)
         self.feed = nn.Sequential(
             nn.LayerNorm(width), nn.Linear(width, 2 * width), nn.ReLU(), nn.Linear(2 * width, width)
         )
         self.dropout = nn.Dropout(dropout)
 
-    def forward(self, x: Tensor, near: Tensor) -> Tensor:
-        """Mix notes (B, N, width), given their distances (B, 4, N, N)."""
+    def forward(self, x: Tensor, near: Tensor, interval: Tensor) -> Tensor:
+        """Mix notes (B, N, width), given how near they are (B, N, N, times) and their intervals (B, N, N)."""
         q, k, v = self.project(self.norm(x)).unflatten(2, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
-        weight = q @ k.transpose(2, 3) / q.shape[-1] ** 0.5 + self.bias(near.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
+        bias = (self.near(near) + self.interval(interval)).permute(0, 3, 1, 2)
+        weight = q @ k.transpose(2, 3) / q.shape[-1] ** 0.5 + bias
         mixed = (torch.softmax(weight, dim=3) @ v).transpose(1, 2).flatten(2)
         x = x + self.dropout(self.leave(mixed))
         y: Tensor = x + self.dropout(self.feed(x))

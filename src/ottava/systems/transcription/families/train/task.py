@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ottava.results import FAMILIES, Notes
+from ottava.results import FAMILIES, Notes, check_choice
 from ottava.signal.logfreq import LogFrequency
-from ottava.systems.transcription.families.naming import BELOW, BINS, FRAMES, LEAD
+from ottava.systems.transcription.families.naming import FRAMES, PITCHES
 from ottava.systems.transcription.families.train.network import FamilyNetwork
 from ottava.systems.transcription.train.task import load_network, save_network, warm_up_and_fall
 
@@ -28,10 +28,12 @@ class FamilyTask(L.LightningModule):
     ----------
     widths : list of int
         See :class:`FamilyNetwork`.
-    hidden, heads, layers : int
+    sound, hidden, heads, layers : int
         See :class:`FamilyNetwork`.
     dropout : float
         See :class:`FamilyNetwork`.
+    only : {"together"} or None
+        Train only the attention among notes; all that describes a note by itself stays as it is.
     learning_rate, warmup_steps, decay_share, weight_decay
         See :class:`.task.TranscriptionTask`.
     initial_weights : str or None
@@ -41,10 +43,12 @@ class FamilyTask(L.LightningModule):
     def __init__(
         self,
         widths: list[int] | None = None,
-        hidden: int = 192,
-        heads: int = 6,
+        sound: int = 128,
+        hidden: int = 256,
+        heads: int = 8,
         layers: int = 3,
         dropout: float = 0.15,
+        only: str | None = None,
         learning_rate: float = 2e-3,
         warmup_steps: int = 100,
         decay_share: float = 0.6,
@@ -54,15 +58,31 @@ class FamilyTask(L.LightningModule):
         super().__init__()
         self.save_hyperparameters(ignore=["initial_weights"])
         self.network = FamilyNetwork(
-            widths=tuple(widths or (16, 32, 56, 96)), hidden=hidden, heads=heads, layers=layers, dropout=dropout
+            widths=tuple(widths or (16, 16, 16)),
+            sound=sound,
+            hidden=hidden,
+            heads=heads,
+            layers=layers,
+            dropout=dropout,
         )
-        self.learning_rate, self.warmup_steps = learning_rate, warmup_steps
-        self.decay_share, self.weight_decay = decay_share, weight_decay
+        if only is not None:
+            check_choice("only", only, ("together",))
+            for part in self.network.described_by():
+                part.requires_grad_(False)
+        self.only = only
         if initial_weights:
             load_network(self.network, initial_weights)
 
+    def train(self, mode: bool = True) -> FamilyTask:
+        """Set the mode of all that is trained; what is not keeps its statistics."""
+        super().train(mode)
+        if self.only:
+            for part in self.network.described_by():
+                part.eval()
+        return self
+
     def _judge(self, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
-        alone, together = self.network(batch["patches"], batch["pitch"], batch["time_s"])
+        alone, together = self.network(batch["levels"], batch["frame"], batch["pitch"], batch["time_s"])
         return alone.flatten(0, 1), together.flatten(0, 1), batch["target"].flatten(0, 1)
 
     def training_step(self, batch: dict[str, Tensor], _: int) -> Tensor:
@@ -98,15 +118,19 @@ class FamilyTask(L.LightningModule):
 
     def example_inputs(self, n_notes: int) -> dict[str, Tensor]:
         """Return a scale of tones with a few partials each."""
-        patches = torch.zeros(1, n_notes, 2, FRAMES, BINS)
-        pitch = torch.arange(n_notes)[None] % 88
+        frame, pitch = 8 * torch.arange(n_notes)[None], torch.arange(n_notes)[None] % PITCHES
+        levels = torch.zeros(1, 2, 8 * n_notes + FRAMES, LogFrequency().n_bins)
         fall = torch.linspace(0.8, 0.4, FRAMES)
-        for n, semitones in enumerate((0, 12, 19, 24, 28, 31)):
-            patches[..., LEAD:, BELOW + 3 * semitones] = fall[LEAD:] - 0.05 * n
+        for at, key in zip(frame[0], pitch[0], strict=True):
+            for n, semitones in enumerate((0, 12, 19, 24, 28, 31)):
+                bin_ = 3 * (int(key) + semitones)
+                if bin_ < levels.shape[3]:
+                    levels[:, :, at : at + FRAMES, bin_] = fall - 0.05 * n
         with torch.no_grad():
-            described = self.network.describe(patches, pitch)
-        time_s = 0.1 * torch.arange(n_notes, dtype=torch.float32)[None]
-        return {"patches": patches, "patch_pitch": pitch, "described": described, "pitch": pitch, "time_s": time_s}
+            described = self.network.describe(levels, frame, pitch)
+        time_s = 0.192 * torch.arange(n_notes, dtype=torch.float32)[None]
+        sounds = {"levels": levels, "frame": frame, "sound_pitch": pitch}
+        return sounds | {"described": described, "pitch": pitch, "time_s": time_s}
 
     def decode_outputs(self, outputs: dict[str, NDArray[np.float32]]) -> Notes:
         """Return a note for each, with its likeliest family."""
@@ -135,7 +159,7 @@ class _Halves(nn.Module):
         self.network = network
 
     def forward(
-        self, patches: Tensor, patch_pitch: Tensor, described: Tensor, pitch: Tensor, time_s: Tensor
+        self, levels: Tensor, frame: Tensor, sound_pitch: Tensor, described: Tensor, pitch: Tensor, time_s: Tensor
     ) -> tuple[Tensor, Tensor]:
         family = torch.sigmoid(self.network.compare(described, pitch, time_s))
-        return self.network.describe(patches, patch_pitch), family
+        return self.network.describe(levels, frame, sound_pitch), family
