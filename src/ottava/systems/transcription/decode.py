@@ -226,7 +226,8 @@ def _near_sure(hits: NDArray[np.float64], threshold: float, frame_s: float) -> N
     at_s = hits[:, 0] * frame_s
     edges = np.concatenate([[-np.inf], np.sort(at_s[hits[:, 2] >= sure]), [np.inf]])
     after = np.searchsorted(edges, at_s).clip(1)
-    return hits[np.minimum(at_s - edges[after - 1], edges[after] - at_s) <= _SURE_WITHIN_S]
+    near: NDArray[np.bool_] = np.minimum(at_s - edges[after - 1], edges[after] - at_s) <= _SURE_WITHIN_S
+    return hits[near]
 
 
 def _close(onsets: NDArray[np.float64], stop: NDArray[np.bool_]) -> NDArray[np.float64]:
