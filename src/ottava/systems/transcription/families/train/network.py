@@ -55,7 +55,7 @@ class FamilyNetwork(nn.Module):
         super().__init__()
         self.body = nn.Sequential(
             conv(channels, widths[0], (5, 5)),
-            *(conv(a, b, (3, 3), dilation=2**n) for n, (a, b) in enumerate(pairwise(widths))),
+            *(_separable(a, b, 2**n) for n, (a, b) in enumerate(pairwise(widths))),
         )
         self.sound = nn.Sequential(
             nn.Conv1d(widths[-1] * len(PARTIALS), sound, 3, 2, 1, bias=False),
@@ -123,6 +123,16 @@ class FamilyNetwork(nn.Module):
             described = layer(described, near, interval)
         logits: Tensor = self.together(self.dropout(described))
         return logits
+
+
+def _separable(inputs: int, outputs: int, dilation: int) -> nn.Sequential:
+    """Return what :func:`conv` does with a third of the work: each channel by itself, then all at each place."""
+    return nn.Sequential(
+        nn.Conv2d(inputs, inputs, 3, 1, (dilation, 1), (dilation, 1), groups=inputs, bias=False),
+        nn.Conv2d(inputs, outputs, 1, bias=False),
+        nn.BatchNorm2d(outputs),
+        nn.ReLU(inplace=True),
+    )
 
 
 class _Attention(nn.Module):
