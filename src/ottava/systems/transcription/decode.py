@@ -157,7 +157,7 @@ def decode_stream(
     family = np.where(families, likely, -1).argmax(1)
     rows = _close(np.column_stack([begun, family]), np.concatenate(stops))
     rows = rows[(rows[:, 1] - rows[:, 0]) * frame_s >= limits.min_note_s]
-    drums = _near_sure(np.concatenate(hits), limits.drum, frame_s) if "drums" in wanted else np.zeros((0, 4))
+    drums = _near_sure(np.concatenate(hits), limits.drum, frame_s) if "drums" in wanted else np.zeros((0, 5))
     return _to_notes(rows, drums, frame_s)
 
 
@@ -215,15 +215,16 @@ def _read_hits(
     t, c = np.nonzero(_maxima(held["drum_onset"], span, threshold * shares))
     here, left, right = (a[t, c] for a in _neighbours(held["drum_onset"], span))
     t = t + span.start
-    position = np.maximum(t + first + _refine(left, here, right), 0)
-    return np.stack([position, c, here, held["drum_velocity"][t, c]], axis=1).astype(np.float64)
+    beside = _refine(left, here, right)
+    position, sureness = np.maximum(t + first + beside, 0), here / np.minimum(1.2 - 0.8 * np.abs(beside), 1)
+    return np.stack([position, c, here, held["drum_velocity"][t, c], sureness], axis=1).astype(np.float64)
 
 
 def _near_sure(hits: NDArray[np.float64], threshold: float, frame_s: float) -> NDArray[np.float64]:
     """Keep the hits that are sure, or have a sure one nearby."""
     sure = max(threshold, min(2 * threshold, _SURE))
     at_s = hits[:, 0] * frame_s
-    edges = np.concatenate([[-np.inf], np.sort(at_s[hits[:, 2] >= sure]), [np.inf]])
+    edges = np.concatenate([[-np.inf], np.sort(at_s[hits[:, 4] >= sure]), [np.inf]])
     after = np.searchsorted(edges, at_s).clip(1)
     near: NDArray[np.bool_] = np.minimum(at_s - edges[after - 1], edges[after] - at_s) <= _SURE_WITHIN_S
     return hits[near]
