@@ -117,6 +117,14 @@ def test_weak_hits_count_only_near_sure_ones(threshold, sure):
     assert len(decode(posteriors, frame_s=FRAME_S, thresholds=limits)) == (4 if weak >= sure else 0)
 
 
+@pytest.mark.parametrize("begin", [20.0, 20.25, 20.4, 20.5, 20.75])
+def test_a_hit_of_full_height_is_sure_wherever_it_lies_between_frames(begin):
+    posteriors = silence(60)
+    for t in range(60):
+        posteriors["drum_onset"][t, 0] = max(0.0, 1 - abs(t - begin) / 1.5)
+    assert decode(posteriors, frame_s=FRAME_S).start_s.tolist() == pytest.approx([begin * FRAME_S], abs=1e-4)
+
+
 @pytest.mark.parametrize("options", [{"onset": 0.0}, {"frame": 1.5}, {"drum": -1}, {"min_note_s": -0.1}])
 def test_thresholds_out_of_range_are_refused(options):
     with pytest.raises(UsageError, match="out of range"):
