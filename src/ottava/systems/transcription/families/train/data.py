@@ -28,6 +28,9 @@ __all__ = ["FamilyData", "NoteGroups"]
 _OCTAVES = np.float32(10 * np.log2(10))  # levels times this are powers in octaves
 _JOINED = 0.1
 """Share of groups from two items at once."""
+_LATE = {-2: 0.03, -1: 0.2, 0: 0.42, 1: 0.27, 2: 0.08}
+"""How often an onset is found how many frames late. Of those found within 50 ms, 7 in 10 are at their frame, 2 in 10 one
+frame late, 1 in 10 one early; in training more are off, as soft attacks are so all together."""
 
 
 class NoteGroups(Dataset[dict[str, Tensor]]):
@@ -81,10 +84,11 @@ class NoteGroups(Dataset[dict[str, Tensor]]):
         chosen = np.resize(np.arange(first, first + n), self.n_notes if n else 0)
         frame, pitch, target = scene.frame[chosen], scene.pitch[chosen], scene.target[chosen]
         time_s = frame * self.frame_s
-        if rng is not None:
-            frame = np.maximum(frame + rng.integers(-1, 2, len(frame)), 0)
         levels = scene.levels
         if rng is not None:
+            late = rng.choice(list(_LATE), len(frame), p=list(_LATE.values()))
+            time_s = time_s + (late + rng.uniform(-0.5, 0.5, len(frame))) * self.frame_s
+            frame = np.maximum(frame + late, 0)
             levels = np.pad(_vary(levels, rng), ((0, 0), (0, self.n_frames - levels.shape[1]), (0, 0)))
         return {
             "levels": torch.from_numpy(levels),
