@@ -78,16 +78,21 @@ class NoteGroups(Dataset[dict[str, Tensor]]):
             scene = self._excerpt(rng)
             if rng.random() < _JOINED:
                 scene = scene.join(self._excerpt(rng), rng.uniform(-0.12, 0.04))
-        n = min(self.n_notes, len(scene.frame))
+        # Some notes are left out, and times are stretched: a melody that always is the same gives its player away.
+        n = min(self.n_notes if rng is None else int(self.n_notes / rng.uniform(0.35, 1)), len(scene.frame))
         first = (len(scene.frame) - n) // 2 if rng is None else int(rng.integers(len(scene.frame) - n + 1))
+        chosen = np.arange(first, first + n)
+        if rng is not None:
+            chosen = np.sort(rng.permutation(chosen)[: self.n_notes])
         # Where notes are few they come twice: made-up ones would be neighbours such as the network never meets in use.
-        chosen = np.resize(np.arange(first, first + n), self.n_notes if n else 0)
+        chosen = np.resize(chosen, self.n_notes if n else 0)
         frame, pitch, target = scene.frame[chosen], scene.pitch[chosen], scene.target[chosen]
         time_s = frame * self.frame_s
         levels = scene.levels
         if rng is not None:
             late = rng.choice(list(_LATE), len(frame), p=list(_LATE.values()))
             time_s = time_s + (late + rng.uniform(-0.5, 0.5, len(frame))) * self.frame_s
+            time_s *= 2 ** rng.uniform(-0.6, 0.6)
             frame = np.maximum(frame + late, 0)
             levels = np.pad(_vary(levels, rng), ((0, 0), (0, self.n_frames - levels.shape[1]), (0, 0)))
         return {
