@@ -36,7 +36,7 @@ SPEED = {
     "install": "installed size",
 }
 THRESHOLDS = ("onset", "frame", "offset", "min_note_s", "note_f", "note_offset_f")
-OTHER_THRESHOLDS = {"drum": ("drum", "drum_f"), "unison": ("unison", "note_f", "note_family_f")}
+DRUM_THRESHOLDS = ("drum", "drum_f")
 
 Row = dict[str, str]
 
@@ -117,9 +117,8 @@ def speed(rows: Sequence[Row]) -> str:
 
 def thresholds(rows: Sequence[Row]) -> str:
     chosen = rows[-1]
-    # A table that has all is of a time when all were chosen at once; drums and unisons have one of their own.
-    own = [columns for name, columns in OTHER_THRESHOLDS.items() if chosen.get(name)]
-    columns = THRESHOLDS if chosen["onset"] else own[0]
+    # A table that has both is of a time when both were chosen at once; those of drums have one of their own.
+    columns = [name for name in THRESHOLDS if chosen[name]] or [name for name in DRUM_THRESHOLDS if chosen[name]]
     return f"{_table([columns, [f'{float(chosen[name]):.4g}' for name in columns]])}\n{chosen['items']} items."
 
 

@@ -9,8 +9,7 @@ together: so a hit heard in music without drums counts, and counts as one wrong 
 
 Writes all settings that were tried to ``results/thresholds.csv``; the chosen one comes last. With ``--only drums`` the
 others stay as they are and the table is ``results/thresholds_drums.csv``: the drums have a network, and may have a
-validation set, of their own. So do the families: ``--only unison`` maximises ``note_f + note_family_f`` and writes
-``results/thresholds_unison.csv``.
+validation set, of their own.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
-from functools import cache, partial
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +31,6 @@ from ottava.metrics.transcription import count, mean, pool, score
 from ottava.results import DRUM_CLASSES, FAMILIES, Notes
 from ottava.runtime.chunks import run_in_chunks
 from ottava.systems.transcription.decode import DRUM_SHARES, Thresholds, decode
-from ottava.systems.transcription.families.naming import Naming
 from ottava.systems.transcription.run import CHUNK_FRAMES, Transcriber
 from ottava.training.evaluate import render_csv
 from ottava.training.provenance import provenance
@@ -46,16 +44,14 @@ GRID: dict[str, tuple[float, ...]] = {
     "frame": _COARSE,
     "min_note_s": (0.0, 0.03, 0.04, 0.05, 0.06, 0.08, 0.1, 0.12),
     "drum": _FINE,
-    "unison": _COARSE,
 }
 
 Rate = Callable[[Thresholds], dict[str, float]]
-Rating = Callable[[Sequence["Example"], Thresholds], dict[str, float]]
 
 
 @dataclass(frozen=True)
 class Example:
-    """Posteriors and truth of an item."""
+    """Posteriors and truth of an item, with one family for all: who plays depends on no threshold."""
 
     posteriors: dict[str, NDArray[np.float32]]
     truth: Notes
@@ -65,17 +61,16 @@ class Example:
 def load(path: Path, model: Transcriber) -> Example:
     """Return a shard's truth and what the network makes of its features."""
     levels, rows, _ = load_item(path)
-    levels = np.divide(levels, 255, dtype=np.float32)
     posteriors = run_in_chunks(
         lambda x: {name: array[0] for name, array in model.session.run({"features": x[None]}).items()},
-        levels,
+        np.divide(levels, 255, dtype=np.float32),
         chunk_frames=CHUNK_FRAMES,
         margin_frames=model.margin_frames,
     )
     start, end, pitch, velocity, place = rows.astype(np.float64).T
-    instrument = np.array([*FAMILIES, "drums"])[place.astype(int)]
+    instrument = np.where(place == len(FAMILIES), "drums", FAMILIES[0])
     truth = Notes(start, end, pitch, velocity, np.ones(len(rows)), instrument).sorted()
-    return Example(posteriors | {"features": levels.transpose(1, 0, 2)}, truth, model.extractor.frame_s)
+    return Example(posteriors, truth, model.extractor.frame_s)
 
 
 def rate_notes(examples: Sequence[Example], thresholds: Thresholds) -> dict[str, float]:
@@ -88,19 +83,6 @@ def rate_notes(examples: Sequence[Example], thresholds: Thresholds) -> dict[str,
     means = mean(scores)
     goal = means["note_f"] + means["note_offset_f"]
     return {"goal": goal, "note_f": means["note_f"], "note_offset_f": means["note_offset_f"]}
-
-
-def rate_players(examples: Sequence[Example], thresholds: Thresholds, naming: Naming) -> dict[str, float]:
-    """Score pitched notes with their families."""
-    scores = []
-    for example in examples:
-        found = decode(
-            example.posteriors, frame_s=example.frame_s, thresholds=thresholds, instruments=FAMILIES, naming=naming
-        )
-        scores.append(score(count(example.truth[example.truth.instrument != "drums"], found)))
-    means = mean(scores)
-    goal = means["note_f"] + means["note_family_f"]
-    return {"goal": goal, "note_f": means["note_f"], "note_family_f": means["note_family_f"]}
 
 
 def rate_drums(examples: Sequence[Example], thresholds: Thresholds) -> dict[str, float]:
@@ -155,7 +137,7 @@ def main() -> None:
     parser.add_argument("--weights", type=Path, help="ONNX file in place of the bundled one")
     parser.add_argument("--limit", type=int, help="only the first items; one takes about 4 MB a minute")
     parser.add_argument("--threads", type=int, help="threads of the network")
-    parser.add_argument("--only", choices=["drums", "unison"], help="leave all other thresholds as they are")
+    parser.add_argument("--only", choices=["drums"], help="leave the thresholds of notes as they are")
     parser.add_argument("--out", type=Path, help="table to write")
     options = parser.parse_args()
     paths = sorted(options.data.glob("*.npz"))[: options.limit]
@@ -170,7 +152,7 @@ def main() -> None:
     about: dict[str, Any] = {"model": model.model, "items": len(examples), **provenance()}
     rows: list[dict[str, Any]] = []
 
-    def shown(rate: Rating) -> Rate:
+    def shown(rate: Callable[[Sequence[Example], Thresholds], dict[str, float]]) -> Rate:
         @cache
         def rated(thresholds: Thresholds) -> dict[str, float]:
             scores = rate(examples, thresholds)
@@ -180,27 +162,21 @@ def main() -> None:
 
         return rated
 
-    stages: dict[str, tuple[Rating, list[str]]] = {
-        "notes": (rate_notes, ["onset", "offset", "frame", "min_note_s"]),
-        "drums": (rate_drums, ["drum"]),
-        "unison": (partial(rate_players, naming=model.naming), ["unison"]),
-    }
-    best, moved, rated = Thresholds(), list[str](), dict[str, float]()
-    for stage in [options.only] if options.only else stages:
-        rate, names = stages[stage]
-        best = climb(shown(rate), names, best)
-        moved += names
-        rated |= rate(examples, best)
-        if stage == "drums":
-            for row in rate_classes(examples):
-                rows.append(row)
-                print("  ".join(f"{key} {value}" for key, value in row.items()))
-    chosen = {name: getattr(best, name) for name in moved}
+    best = Thresholds()
+    if options.only != "drums":
+        best = climb(shown(rate_notes), [name for name in GRID if name != "drum"], best)
+    if any(len(example.truth.of("drums")) for example in examples):
+        best = climb(shown(rate_drums), ["drum"], best)
+        for row in rate_classes(examples):
+            rows.append(row)
+            print("  ".join(f"{key} {value}" for key, value in row.items()))
+    rated = ({} if options.only else rate_notes(examples, best)) | rate_drums(examples, best)
+    chosen = {"drum": best.drum} if options.only else asdict(best)
     rows.append(chosen | {k: round(v, 5) for k, v in rated.items() if k != "goal"})
     print("chosen:", "  ".join(f"{key} {value:g}" for key, value in rows[-1].items()))
-    out = options.out or RESULTS / (f"thresholds_{options.only}.csv" if options.only else "thresholds.csv")
+    out = options.out or RESULTS / ("thresholds_drums.csv" if options.only else "thresholds.csv")
     out.parent.mkdir(parents=True, exist_ok=True)
-    columns = dict.fromkeys([*GRID, "class", "note_f", "note_offset_f", "note_family_f", "drum_f"], "")
+    columns = dict.fromkeys([*GRID, "class", "note_f", "note_offset_f", "drum_f"], "")
     with atomic_write(out, force=True) as file:
         file.write(render_csv([columns | row | about for row in rows]).encode())
     print(out)

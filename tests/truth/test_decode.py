@@ -23,15 +23,9 @@ def silence(n):
 
 
 class Listener:
-    """Names the player whose number, in tenths, :func:`play` has written after the onset, and keys a little.
-
-    How likely several play every note is given.
-    """
+    """Names the player whose number, in tenths, :func:`play` has written after the onset, and keys a little."""
 
     width = len(FAMILIES)
-
-    def __init__(self, several=0.0):
-        self.several = np.float32(several)
 
     def describe(self, levels, frame, pitch):
         family = np.rint(levels[0, np.minimum(frame + 1, levels.shape[1] - 1), 3 * pitch] * 10).astype(int)
@@ -39,7 +33,7 @@ class Listener:
 
     def compare(self, described, pitch, time_s):
         keys = np.float32([name == "keys" for name in FAMILIES])
-        return np.column_stack([0.7 * described + 0.3 * keys, np.full(len(pitch), self.several)])
+        return 0.7 * described + 0.3 * keys
 
 
 def play(posteriors, begin, end, pitch, family="keys", velocity=0.5, height=1.0):
@@ -109,20 +103,6 @@ def test_only_the_wanted_instruments_are_given():
         decode(posteriors, frame_s=FRAME_S, instruments=["kazoo"])
 
 
-def test_a_unison_becomes_a_note_of_each_of_the_two_likeliest_families():
-    posteriors = play(play(silence(120), 10, 30, 60, "bowed"), 40, 70, 60, "winds")
-    alone = decode(posteriors, frame_s=FRAME_S, naming=Listener(several=0.5), thresholds=Thresholds(unison=0.6))
-    assert alone.instrument.tolist() == ["bowed", "winds"]
-    both = decode(posteriors, frame_s=FRAME_S, naming=Listener(several=0.7), thresholds=Thresholds(unison=0.6))
-    assert sorted(both.instrument[:2]) == ["bowed", "keys"]
-    assert sorted(both.instrument[2:]) == ["keys", "winds"]
-    for name in ("start_s", "end_s", "pitch_midi", "velocity", "confidence"):
-        np.testing.assert_array_equal(getattr(both, name), np.repeat(getattr(alone, name), 2))
-    wanted = {"instruments": ["keys"], "thresholds": Thresholds(unison=0.6)}
-    few = decode(posteriors, frame_s=FRAME_S, naming=Listener(several=1.0), **wanted)
-    assert few.instrument.tolist() == ["keys", "keys"]
-
-
 @pytest.mark.parametrize(("threshold", "sure"), [(0.4, 0.8), (0.2, 0.4), (0.85, 0.85)])
 def test_weak_hits_count_only_near_sure_ones(threshold, sure):
     snare, weak = DRUM_CLASSES.index("snare"), threshold + 0.01
@@ -145,7 +125,7 @@ def test_a_hit_of_full_height_is_sure_wherever_it_lies_between_frames(begin):
     assert decode(posteriors, frame_s=FRAME_S).start_s.tolist() == pytest.approx([begin * FRAME_S], abs=1e-4)
 
 
-@pytest.mark.parametrize("options", [{"onset": 0.0}, {"frame": 1.5}, {"drum": -1}, {"min_note_s": -0.1}, {"unison": 0}])
+@pytest.mark.parametrize("options", [{"onset": 0.0}, {"frame": 1.5}, {"drum": -1}, {"min_note_s": -0.1}])
 def test_thresholds_out_of_range_are_refused(options):
     with pytest.raises(UsageError, match="out of range"):
         Thresholds(**options)
@@ -177,7 +157,7 @@ class Crowd:
     def compare(self, described, pitch, time_s):
         assert 1 <= len(described) == len(pitch) <= GROUP
         said = described[:, 0] + 1000 * time_s + pitch.sum() + 1000 * (time_s.sum() - time_s[0])
-        return np.eye(len(FAMILIES) + 1, dtype=np.float32)[np.rint(said).astype(int) % (len(FAMILIES) + 1)]
+        return np.eye(len(FAMILIES), dtype=np.float32)[np.rint(said).astype(int) % len(FAMILIES)]
 
 
 def test_descriptions_do_not_depend_on_what_is_described_together():
@@ -209,7 +189,7 @@ def test_the_roll_keeps_groups_and_order(pieces):
             np.testing.assert_array_equal(described[:, 0], pitch)
             np.testing.assert_array_equal(time_s, pitch * 0.1)
             sizes.append(len(pitch))
-            return np.repeat(pitch[:, None], len(FAMILIES) + 1, 1).astype(np.float32)
+            return np.repeat(pitch[:, None], len(FAMILIES), 1).astype(np.float32)
 
     roll, n = Roll(Echo()), 0
     for size in pieces:

@@ -47,8 +47,6 @@ class Thresholds:
     drum : float
         Least height of a drum hit's maximum, 0 to 1, for a snare; the share of it that is enough for each other class
         is in :data:`DRUM_SHARES`. Hits count only within 5 s of a sure one, of 0.8 or of twice the threshold.
-    unison : float
-        Least likelihood that several families play a note in unison for it to become two notes, 0 to 1.
     min_note_s : float
         Notes shorter than this are left out, in seconds.
     """
@@ -57,11 +55,10 @@ class Thresholds:
     frame: float = 0.25
     offset: float = 0.15
     drum: float = 0.4
-    unison: float = 0.5
     min_note_s: float = 0.03
 
     def __post_init__(self) -> None:
-        for name in ("onset", "frame", "offset", "drum", "unison"):
+        for name in ("onset", "frame", "offset", "drum"):
             value = getattr(self, name)
             if not 0 < value <= 1:
                 raise UsageError(f"{name} threshold {value} out of range", expected="above 0, at most 1")
@@ -156,27 +153,12 @@ def decode_stream(
     if not onsets:
         return Notes.empty()
     begun = np.concatenate(onsets)
-    likely = np.zeros((len(begun), len(FAMILIES) + 1)) if roll is None else roll.finish()
-    players = _players(likely, families, limits.unison)
-    rows = _apart(_close(np.column_stack([begun, *players]), np.concatenate(stops)))
+    likely = np.zeros((len(begun), len(FAMILIES))) if roll is None else roll.finish()
+    family = np.where(families, likely, -1).argmax(1)
+    rows = _close(np.column_stack([begun, family]), np.concatenate(stops))
     rows = rows[(rows[:, 1] - rows[:, 0]) * frame_s >= limits.min_note_s]
     drums = _near_sure(np.concatenate(hits), limits.drum, frame_s) if "drums" in wanted else np.zeros((0, 5))
     return _to_notes(rows, drums, frame_s)
-
-
-def _players(
-    likely: NDArray[np.floating], families: NDArray[np.bool_], threshold: float
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return each note's likeliest family, and the next likely where several play, or -1."""
-    order = np.where(families, -likely[:, :-1], 1).argsort(1, kind="stable")
-    several = (likely[:, -1] >= threshold) & (families.sum() > 1)
-    return order[:, 0], np.where(several, order[:, 1], -1)
-
-
-def _apart(rows: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Make notes that two families play two notes; the last two columns of the rows are those families."""
-    two = rows[rows[:, -1] >= 0]
-    return np.concatenate([rows[:, :-1], np.delete(two, -2, axis=1)])
 
 
 def _with_end(
@@ -249,7 +231,7 @@ def _near_sure(hits: NDArray[np.float64], threshold: float, frame_s: float) -> N
 
 
 def _close(onsets: NDArray[np.float64], stop: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """Find each note's end; return rows of begin, end (frames), pitch column, confidence, velocity, families."""
+    """Find each note's end; return rows of begin, end (frames), pitch column, confidence, velocity, family."""
     n_frames = len(stop)
     onsets = onsets[np.lexsort((onsets[:, 0], onsets[:, 2]))]
     ends = np.full(len(onsets), float(n_frames))

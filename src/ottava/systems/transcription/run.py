@@ -95,16 +95,13 @@ class Transcriber:
         frame_threshold: float = _DEFAULT.frame,
         offset_threshold: float = _DEFAULT.offset,
         drum_threshold: float = _DEFAULT.drum,
-        unison_threshold: float = _DEFAULT.unison,
         min_note_s: float = _DEFAULT.min_note_s,
         instruments: Iterable[str] | None = None,
         curves: bool = False,
     ) -> Result:
         """Transcribe one source. Parameters, result and errors are those of :func:`transcribe`."""
         began = time.perf_counter()
-        limits = Thresholds(
-            onset_threshold, frame_threshold, offset_threshold, drum_threshold, unison_threshold, min_note_s
-        )
+        limits = Thresholds(onset_threshold, frame_threshold, offset_threshold, drum_threshold, min_note_s)
         wanted = None if instruments is None else tuple(instruments)
         kept: list[dict[str, NDArray[np.float32]]] = []
         n_samples = 0
@@ -141,7 +138,6 @@ class Transcriber:
                 "frame_threshold": frame_threshold,
                 "offset_threshold": offset_threshold,
                 "drum_threshold": drum_threshold,
-                "unison_threshold": unison_threshold,
                 "min_note_s": min_note_s,
                 "instruments": None if wanted is None else list(wanted),
             },
@@ -204,7 +200,6 @@ def transcribe(
     frame_threshold: float = _DEFAULT.frame,
     offset_threshold: float = _DEFAULT.offset,
     drum_threshold: float = _DEFAULT.drum,
-    unison_threshold: float = _DEFAULT.unison,
     min_note_s: float = _DEFAULT.min_note_s,
     instruments: Iterable[str] | None = None,
     curves: bool = False,
@@ -225,8 +220,6 @@ def transcribe(
         Least confidence of a release that ends a note, above 0, at most 1.
     drum_threshold : float
         Least confidence of a drum hit, above 0, at most 1.
-    unison_threshold : float
-        How likely several families must play a note in unison, above 0, at most 1, for it to become two notes.
     min_note_s : float
         Notes shorter than this are left out, in seconds.
     instruments : iterable of str or None
@@ -268,7 +261,6 @@ def transcribe(
         "frame_threshold": frame_threshold,
         "offset_threshold": offset_threshold,
         "drum_threshold": drum_threshold,
-        "unison_threshold": unison_threshold,
         "min_note_s": min_note_s,
         "instruments": None if instruments is None else tuple(instruments),
         "curves": curves,

@@ -36,5 +36,5 @@ SPEC = Spec(
         "pitch": ("batch", "notes"),
         "time_s": ("batch", "notes"),
     },
-    outputs={"description": ("batch", "sounds", 256), "family": ("batch", "notes", 7)},
+    outputs={"description": ("batch", "sounds", 256), "family": ("batch", "notes", 6)},
 )

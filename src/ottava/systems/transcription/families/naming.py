@@ -96,8 +96,8 @@ class Naming:
 
         Returns
         -------
-        ndarray, shape (N, 7)
-            How likely each of :data:`ottava.results.FAMILIES` plays, and, last, that several do, in unison.
+        ndarray, shape (N, 6)
+            How likely each of :data:`ottava.results.FAMILIES` plays; in unison several may.
         """
         since_s = (time_s - time_s[0]).astype(np.float32)
         return self._run({"described": described, "pitch": pitch.astype(np.int64), "time_s": since_s})["family"]
@@ -122,7 +122,7 @@ class Roll:
         self.naming = naming
         self._described = np.zeros((0, naming.width), np.float32)
         self._pitch, self._time_s = np.zeros(0, np.int64), np.zeros(0)
-        self._named: list[NDArray[np.float32]] = [np.zeros((0, len(FAMILIES) + 1), np.float32)]
+        self._named: list[NDArray[np.float32]] = [np.zeros((0, len(FAMILIES)), np.float32)]
 
     def add(
         self,
@@ -138,7 +138,7 @@ class Roll:
             self._name(GROUP)
 
     def finish(self) -> NDArray[np.float32]:
-        """Return what :meth:`Naming.compare` says of all onsets, shape (N, 7), in the order in which they came."""
+        """Return the probabilities of all onsets, shape (N, 6), in the order in which they came."""
         if len(self._pitch):
             self._name(len(self._pitch))
         return np.concatenate(self._named)

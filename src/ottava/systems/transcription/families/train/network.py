@@ -72,7 +72,7 @@ class FamilyNetwork(nn.Module):
         self.dropout = nn.Dropout(dropout)
         self.alone = nn.Linear(hidden, len(FAMILIES))
         self.layers = nn.ModuleList(_Attention(hidden, heads, dropout) for _ in range(layers))
-        self.together = nn.Linear(hidden, len(FAMILIES) + 1)
+        self.together = nn.Linear(hidden, len(FAMILIES))
         nn.init.normal_(self.pitch.weight, std=0.1)
         steps = [round(36 * math.log2(ratio)) for ratio in PARTIALS]  # of a third of a semitone
         self.below, self.bins = -min(steps), 3 * PITCHES + max(steps) - min(steps)
@@ -82,9 +82,7 @@ class FamilyNetwork(nn.Module):
         self.body.to(memory_format=torch.channels_last)  # a sixth quicker in training on a CPU
 
     def forward(self, levels: Tensor, frame: Tensor, pitch: Tensor, time_s: Tensor) -> tuple[Tensor, Tensor]:
-        """Return logits of each note by itself, (B, N, 6), and of each among the others, (B, N, 7).
-
-        The last one of the seven is whether several families play the note in unison, which only others can tell.
+        """Return logits of each note by itself, and of each among the others, both (B, N, 6).
 
         Parameters
         ----------
@@ -118,7 +116,7 @@ class FamilyNetwork(nn.Module):
         return self.body, self.sound, self.pitch, self.norm, self.alone
 
     def compare(self, described: Tensor, pitch: Tensor, time_s: Tensor) -> Tensor:
-        """Return logits (B, N, 7) of notes among the others, from their descriptions."""
+        """Return logits (B, N, 6) of notes among the others, from their descriptions."""
         near = torch.exp(-(time_s[:, :, None] - time_s[:, None, :]).abs()[..., None] / self.near_s)
         interval = pitch[:, :, None] - pitch[:, None, :] + PITCHES - 1
         for layer in self.layers:

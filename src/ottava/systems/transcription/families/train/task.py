@@ -83,14 +83,12 @@ class FamilyTask(L.LightningModule):
 
     def _judge(self, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
         alone, together = self.network(batch["levels"], batch["frame"], batch["pitch"], batch["time_s"])
-        target = batch["target"]
-        target = torch.cat([target, (target.sum(2, keepdim=True) > 1).to(target)], 2)
-        return alone.flatten(0, 1), together.flatten(0, 1), target.flatten(0, 1)
+        return alone.flatten(0, 1), together.flatten(0, 1), batch["target"].flatten(0, 1)
 
     def training_step(self, batch: dict[str, Tensor], _: int) -> Tensor:
         """Return the loss of one batch: what each note says alone counts half."""
         alone, together, target = self._judge(batch)
-        first, second = _loss(alone, target[:, :-1]), _loss(together, target)
+        first, second = _loss(alone, target), _loss(together, target)
         self.log("train/alone", first)
         self.log("train/together", second, prog_bar=True)
         return 0.5 * first + second
@@ -100,10 +98,9 @@ class FamilyTask(L.LightningModule):
         alone, together, target = self._judge(batch)
         if not (n := len(target)):  # a piece of rests
             return
-        self.log("valid/alone", _loss(alone, target[:, :-1]), batch_size=n)
+        self.log("valid/alone", _loss(alone, target), batch_size=n)
         self.log("valid/loss", _loss(together, target), batch_size=n, prog_bar=True)
-        self.log("valid/several", _loss(together[:, -1:], target[:, -1:]), batch_size=n)
-        for name, logits in (("alone", alone), ("together", together[:, :-1])):
+        for name, logits in (("alone", alone), ("together", together)):
             right = target.gather(1, logits.argmax(1, keepdim=True))
             self.log(f"valid/right_{name}", right.mean(), batch_size=n)
 
@@ -137,7 +134,7 @@ class FamilyTask(L.LightningModule):
 
     def decode_outputs(self, outputs: dict[str, NDArray[np.float32]]) -> Notes:
         """Return a note for each, with its likeliest family."""
-        family = outputs["family"][0, :, :-1]
+        family = outputs["family"][0]
         n = len(family)
         return Notes(
             np.arange(n), np.arange(n) + 1, np.full(n, 60), np.full(n, 64), family.max(1),
@@ -151,8 +148,7 @@ class FamilyTask(L.LightningModule):
 
 def _loss(logits: Tensor, target: Tensor) -> Tensor:
     """Whether each family plays is a question of its own: of notes that several play, all are right."""
-    loss = F.binary_cross_entropy_with_logits(logits, target, reduction="none")
-    return loss.sum(1).mean()
+    return F.binary_cross_entropy_with_logits(logits, target) * len(FAMILIES)
 
 
 class _Halves(nn.Module):
