@@ -12,9 +12,9 @@ __all__ = ["mix_stems"]
 _DOUBLED, _DOUBLE_DB = 0.3, 9.0  # share of parts that a second instrument of the family plays too, and how far below
 _SPREAD_DB = 7.0  # of a pitched part's loudness, up or down
 _DRUMS_DB = (-2.0, 4.0, 8.0)  # mean and spread of the loudness of drums beside all others, and how far it may go
-_COLOUR_DB = 4.0  # largest spread of a stem's colour
-_STRETCHED = (0.88, 1.14)  # least and most of what decibels are multiplied by
-_IN_A_ROOM = 0.4  # of the mixes
+_COLOUR_DB = 8.0  # largest spread of a stem's colour
+_STRETCHED = (0.8, 1.25)  # least and most of what decibels are multiplied by
+_IN_A_ROOM = 0.5  # of the mixes
 
 
 def mix_stems(

@@ -29,8 +29,8 @@ _OCTAVES = np.float32(10 * np.log2(10))  # levels times this are powers in octav
 _JOINED = 0.1
 """Share of groups from two items at once."""
 _LATE = {-2: 0.03, -1: 0.2, 0: 0.42, 1: 0.27, 2: 0.08}
-"""How often an onset is found how many frames late. Of those found within 50 ms, 7 in 10 are at their frame, 2 in 10 one
-frame late, 1 in 10 one early; in training more are off, as soft attacks are so all together."""
+"""How often an onset comes how many frames late. Of those found 7 in 10 come in time, 2 in 10 one late, 1 in 10 one
+early; in training more are off, as soft attacks are so all together."""
 
 
 class NoteGroups(Dataset[dict[str, Tensor]]):
@@ -163,16 +163,16 @@ class _Scene:
 def _vary(levels: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.float32]:
     """Change level and colour, lay noise underneath, and hide a few bands from the network."""
     bins = np.arange(levels.shape[2])
-    colour = np.interp(bins / bins[-1] * 11, np.arange(12), rng.normal(0, rng.uniform(0, 0.03), 12))
+    colour = np.interp(bins / bins[-1] * 11, np.arange(12), rng.normal(0, rng.uniform(0, 0.06), 12))
     gain = colour + rng.uniform(-0.15, 0.06) + limit_band(bins, rng)
     levels = levels + gain.astype(np.float32)
-    if rng.random() < 0.4:
+    if rng.random() < 0.5:
         fall = rng.uniform(0, 0.3) * (0.5 - bins / bins[-1])  # from white noise to one of lows
         noise = np.log10(rng.standard_exponential(levels.shape, np.float32) + np.float32(1e-3))
         floor = (rng.uniform(0.05, 0.5) + fall).astype(np.float32) + np.float32(0.055) * noise
         levels = np.logaddexp2(levels * _OCTAVES, floor * _OCTAVES) / _OCTAVES
     levels = np.clip(levels, 0, 1.1)
-    for _ in range(rng.integers(0, 2)):
+    for _ in range(rng.integers(0, 3)):
         begin, width = int(rng.integers(len(bins))), int(rng.integers(3, 24))
         levels[..., begin : begin + width] = 0
     return levels
