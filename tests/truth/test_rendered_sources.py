@@ -13,6 +13,7 @@ from ottava.corpora.rendered import casting, make, timbre
 from ottava.corpora.rendered.casting import open_drums, open_instruments, render_cast
 from ottava.corpora.rendered.drumkits import DrumKit, key_of_name, near_key
 from ottava.corpora.rendered.fonts import SoundFont
+from ottava.corpora.rendered.organs import ModelledOrgan
 from ottava.corpora.rendered.patches import PatchSet
 from ottava.corpora.rendered.performance import DRUMS, Performance
 from ottava.corpora.rendered.sf2 import keys_of_presets, read_font
@@ -184,6 +185,22 @@ def test_a_modelled_tone_plays_what_is_written_when_it_is_written(family):
             assert round(partial) >= 1
         gap = sound[int(1.15 * RATE) : int(1.25 * RATE)]
         assert np.sqrt(np.mean(gap**2)) < 0.05 * np.sqrt(np.mean(sound[int(0.6 * RATE) : int(0.9 * RATE)] ** 2))
+
+
+def test_a_modelled_organ_holds_what_is_written_from_when_it_is_written():
+    part = played([40, 52, 64, 76], step_s=0.9, length_s=0.6)
+    for seed in range(12):
+        rng = np.random.default_rng(seed)
+        sound = ModelledOrgan(rng).play(part, rng)
+        assert np.isfinite(sound).all()
+        for start, pitch in zip(part.start_s, part.pitch_midi, strict=True):
+            assert onset_s(sound, start) == pytest.approx(start, abs=0.04)
+            partial = 2 * hz_at(sound, start + 0.1, 0.4) / (440 * 2 ** ((pitch - 69) / 12))
+            assert partial == pytest.approx(round(partial), rel=0.04)  # the strongest, of the pitch or an octave below
+            early, late = (np.std(sound[int((start + a) * RATE) : int((start + a + 0.2) * RATE)]) for a in (0.15, 0.38))
+            assert 0.4 < late / early < 2.5
+        gap = sound[int(1.2 * RATE) : int(1.3 * RATE)]
+        assert np.std(gap) < 0.1 * np.std(sound[int(0.6 * RATE) : int(0.9 * RATE)])
 
 
 def test_timbre_changes_but_not_the_time():

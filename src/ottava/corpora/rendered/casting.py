@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from ottava.corpora.rendered.arrangement import PROGRAMS
 from ottava.corpora.rendered.drumkits import DrumKit
 from ottava.corpora.rendered.fonts import MidiInstruments, SoundFont
+from ottava.corpora.rendered.organs import ModelledOrgan
 from ottava.corpora.rendered.patches import PatchSet
 from ottava.corpora.rendered.performance import DRUMS, Performance
 from ottava.corpora.rendered.synthesis import ModelledString, SampledInstrument
@@ -24,6 +25,7 @@ __all__ = ["Sources", "open_drums", "open_instruments", "open_samples", "render_
 
 _STRINGS, _STRING_SHARE = ("plucked", "bass", "keys"), 0.08
 _TONES, _TONE_SHARE = ("bowed", "winds", "voice"), 0.10
+_ORGAN_SHARE = 0.08  # of keys
 _SAMPLED_SHARE = 0.35  # of the parts of families of which there are sampled instruments
 _VARIED = 0.6  # share of parts whose formants are moved, and of those whose timbre is changed
 _SPREAD_DB = 14.0  # between the loudest pitched part and the softest
@@ -81,7 +83,7 @@ class _Stem:
 
     family: str
     part: Performance
-    source: MidiInstruments | DrumKit | SampledInstrument | ModelledString | ModelledTone
+    source: MidiInstruments | DrumKit | SampledInstrument | ModelledString | ModelledTone | ModelledOrgan
     name: str
     steps: int = 0  # written lower by so many semitones, and played faster by as much
     place: int = 0  # in the plan
@@ -222,6 +224,8 @@ def _cast_part(
     chance = rng.random()
     if change and family in _STRINGS and chance < _STRING_SHARE:
         return _Stem(family, part, ModelledString(rng, rate_hz, family=family), "modelled string")
+    if change and family == "keys" and _STRING_SHARE <= chance < _STRING_SHARE + _ORGAN_SHARE:
+        return _Stem(family, part, ModelledOrgan(rng, rate_hz), "modelled organ")
     if change and family in _TONES and chance < _TONE_SHARE:
         return _Stem(family, part, ModelledTone(family, rng, rate_hz), "modelled tone")
     sampled = [folder for name, folder in sources.samples if name == family]
