@@ -68,8 +68,9 @@ class ModelledOrgan:
             self.sway_cents, self.sway_db = rng.uniform(0, 3), rng.uniform(1, 4)
             self.noise_db, self.noise_s = rng.uniform(-50, -30), 0.02
         self.drive = rng.uniform(0.5, 3) if kind == "drawbars" and rng.random() < 0.4 else 0.0
-        self.struck = kind == "drawbars" and rng.random() < 0.25
-        self._struck = (float(rng.choice([2, 3])), rng.uniform(0.08, 0.3))  # multiple of the pitch, time to fall
+        struck = kind == "drawbars" and rng.random() < 0.25
+        multiple, fall_s = float(rng.choice([2, 3])), rng.uniform(0.08, 0.3)
+        self._struck = (multiple, fall_s) if struck else None
 
     @staticmethod
     def _draw_drawbars(rng: np.random.Generator) -> list[_Voice]:
@@ -133,7 +134,7 @@ class ModelledOrgan:
             if hz < 0.45 * self.rate_hz:
                 index = (place * hz * _TABLE + rng.uniform(0, _TABLE)).astype(np.int64) & (_TABLE - 1)
                 tone += np.float32(voice.gain) * self._cycle(voice, hz)[index]
-        if self.struck:
+        if self._struck is not None:
             multiple, fall_s = self._struck
             tone += np.exp(-t / np.float32(fall_s)) * np.sin(2 * np.pi * f0_hz * multiple * place).astype(np.float32)
         # A quarter of a sine rises at once: the note is heard when it is written, however slow the attack.
