@@ -46,7 +46,7 @@ class FamilyNetwork(nn.Module):
         self,
         channels: int = 2,
         widths: tuple[int, ...] = (16, 16, 16),
-        sound: int = 128,
+        sound: int = 256,
         hidden: int = 256,
         heads: int = 8,
         layers: int = 3,

@@ -43,7 +43,7 @@ class FamilyTask(L.LightningModule):
     def __init__(
         self,
         widths: list[int] | None = None,
-        sound: int = 128,
+        sound: int = 256,
         hidden: int = 256,
         heads: int = 8,
         layers: int = 3,
