@@ -12,6 +12,7 @@ whose sounds need not be held at once: the network is exported in two halves, si
 It learns from stems: in every step it hears some thirty ensembles that were never heard before, a few notes of each.
 With 64 notes of 8 ensembles a step, as many notes, the loss stood still for as long as it was watched. And in ready
 mixes who plays together was the corpus's choice: a piano that only ever played alone made everybody near it a piano.
+Ready mixes serve for one thing that stems cannot give: the sound of rooms, equipment and codecs.
 
 This part is ours. In the paper (Pedersoli, Tzanetakis and Yi, ICASSP 2020) families are separate outputs, one U-Net
 each or one for all; ``docs/claims.md`` compares those. An earlier model of ours had a head for families at each pitch
