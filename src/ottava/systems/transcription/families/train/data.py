@@ -1,7 +1,7 @@
 """Groups of neighbouring notes of the rendered corpus, varied anew each time they are drawn.
 
-Best drawn from a corpus of stems, with recorded ensembles beside them: in stems who plays together is drawn, too. A piano
-that only ever plays alone makes the attention among notes take everybody near it for a piano.
+Best drawn from a corpus of stems, with recorded ensembles beside them: in stems who plays together is drawn, too. A
+piano that only ever plays alone makes the attention among notes take everybody near it for a piano.
 """
 
 from __future__ import annotations
