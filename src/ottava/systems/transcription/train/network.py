@@ -70,8 +70,7 @@ class UNet(nn.Module):
             levels.append(down(levels[-1]))
         y = bottom = levels.pop()
         for i, narrow in enumerate(self.narrow):
-            # Repeating each bin is what nearest-neighbour up-sampling does, in a form that every runtime is quick at.
-            y = torch.relu(narrow(y).repeat_interleave(2, dim=3) + levels.pop())
+            y = torch.relu(F.interpolate(narrow(y), scale_factor=(1.0, 2.0)) + levels.pop())
             if i < len(self.up):
                 y = self.up[i](y)
         return self.last(y), bottom
