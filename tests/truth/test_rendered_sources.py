@@ -226,7 +226,7 @@ def test_colour_stays_within_8_db():
 def cast(planned, monkeypatch, seed, samples=(), varied=True, **sines):
     monkeypatch.setattr(casting, "open_instruments", lambda path, without: Sines(**sines))
     monkeypatch.setattr(casting, "_STRING_SHARE", 0)
-    monkeypatch.setattr(casting, "_TONE_SHARE", 0)
+    monkeypatch.setattr(casting, "_TONE_SHARES", {})
     return render_cast(
         planned,
         np.random.default_rng(seed),

@@ -25,7 +25,7 @@ FEATURES = LogFrequency()
 def sines(monkeypatch):
     monkeypatch.setattr(casting, "open_instruments", lambda path, without: Sines(range(128)))
     monkeypatch.setattr(casting, "_STRING_SHARE", 0)
-    monkeypatch.setattr(casting, "_TONE_SHARE", 0)
+    monkeypatch.setattr(casting, "_TONE_SHARES", {})
 
 
 def stems_of(planned, part, seed=0, length_s=5.0):

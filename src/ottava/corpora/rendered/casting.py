@@ -24,7 +24,7 @@ from ottava.corpora.rendered.tones import ModelledTone
 __all__ = ["Sources", "open_drums", "open_instruments", "open_samples", "render_cast", "render_stems"]
 
 _STRINGS, _STRING_SHARE = ("plucked", "bass", "keys"), 0.08
-_TONES, _TONE_SHARE = ("bowed", "winds", "voice"), 0.10
+_TONE_SHARES = {"bowed": 0.20, "winds": 0.10, "voice": 0.10}
 _ORGAN_SHARE = 0.08  # of keys
 _SAMPLED_SHARE = 0.35  # of the parts of families of which there are sampled instruments
 _VARIED = 0.6  # share of parts whose formants are moved, and of those whose timbre is changed
@@ -226,7 +226,7 @@ def _cast_part(
         return _Stem(family, part, ModelledString(rng, rate_hz, family=family), "modelled string")
     if change and family == "keys" and _STRING_SHARE <= chance < _STRING_SHARE + _ORGAN_SHARE:
         return _Stem(family, part, ModelledOrgan(rng, rate_hz), "modelled organ")
-    if change and family in _TONES and chance < _TONE_SHARE:
+    if change and chance < _TONE_SHARES.get(family, 0.0):
         return _Stem(family, part, ModelledTone(family, rng, rate_hz), "modelled tone")
     sampled = [folder for name, folder in sources.samples if name == family]
     if sampled and rng.random() < _SAMPLED_SHARE:

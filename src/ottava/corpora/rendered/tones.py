@@ -12,9 +12,9 @@ __all__ = ["ModelledTone"]
 _TABLE = 2048
 _DRAWN = {  # lowest and highest of what is drawn for each family
     "bowed": {
-        "slope_db": (3, 8),
-        "rise_s": (0.015, 0.08),
-        "cents": (4, 35),
+        "slope_db": (4.5, 8),
+        "rise_s": (0.006, 0.07),
+        "cents": (-20, 30),
         "wait_s": (0.1, 0.4),
         "hiss_db": (-46, -28),
     },
@@ -38,9 +38,13 @@ _DRAWN = {  # lowest and highest of what is drawn for each family
 class ModelledTone:
     """An instrument of sustained tones drawn at random.
 
-    Harmonics fall by a slope and pass resonances at fixed frequencies: the body of a bowed instrument, the bore of a
-    wind instrument (with weak even harmonics in some), the vowels of a voice, from one to another during a note. The
-    louder, the brighter. Vibrato sets in some time after the note; legato notes of some instruments glide.
+    Harmonics fall by a slope and pass resonances at fixed frequencies: the bore of a wind instrument (with weak even
+    harmonics in some), the vowels of a voice, from one to another during a note. The louder, the brighter. Vibrato sets
+    in some time after the note; legato notes of some instruments glide.
+
+    A bowed string moves as Helmholtz found, nearly a sawtooth, without the harmonics that have a node under the bow.
+    Its body has dozens of narrow resonances, so that neighbouring harmonics differ by many decibels, and as vibrato
+    moves them over those each swells and fades by itself.
 
     Parameters
     ----------
@@ -59,13 +63,15 @@ class ModelledTone:
         self.family, self.rate_hz = family, rate_hz
         self.slope_db, self.attack_s, self.noise_db = draw("slope_db"), draw("rise_s"), draw("hiss_db")
         self.brightness_db = rng.uniform(1.5, 6) if family == "winds" else rng.uniform(0.5, 3)  # per octave
-        self.vibrato_cents, self.vibrato_after_s = draw("cents"), draw("wait_s")
+        self.vibrato_cents, self.vibrato_after_s = max(draw("cents"), 0), draw("wait_s")
         self.vibrato_hz = rng.uniform(4.5, 7)
         self.tremolo = rng.uniform(0, 0.2)
         self.release_s = rng.uniform(0.03, 0.15)
         self.glide_s = rng.uniform(0.02, 0.07) if rng.random() < 0.4 else 0.0
         self.even_db = -rng.uniform(10, 28) if family == "winds" and rng.random() < 0.35 else 0.0
         self.players = int(rng.choice([1, 1, 1, 2, 3])) if family != "winds" else 1
+        self.bow_place = rng.uniform(0.06, 0.25)  # of the string's length
+        self._body = _draw_body(rng, rate_hz) if family == "bowed" else None
         self.chiff_db = rng.uniform(-30, -8) if family == "winds" else -60.0
         # What the note passes through at its beginning and at its end: only a voice moves.
         begin = self._draw_resonances(rng)
@@ -77,10 +83,8 @@ class ModelledTone:
             size = rng.uniform(0.9, 1.2)
             f_hz = [rng.uniform(280, 850), rng.uniform(750, 2300), rng.uniform(2300, 3200), *rng.uniform(3200, 4300, 2)]
             return [(hz * size, rng.uniform(0.12, 0.3), rng.uniform(14, 28)) for hz in f_hz[: int(rng.integers(3, 6))]]
-        count, highest_db = (int(rng.integers(5, 12)), 10) if self.family == "bowed" else (int(rng.integers(1, 5)), 12)
-        return [
-            (150 * 2 ** rng.uniform(0, 5), rng.uniform(0.1, 0.6), rng.uniform(-6, highest_db)) for _ in range(count)
-        ]
+        count = int(rng.integers(1, 5))
+        return [(150 * 2 ** rng.uniform(0, 5), rng.uniform(0.1, 0.6), rng.uniform(-6, 12)) for _ in range(count)]
 
     def play(self, part: Performance, rng: np.random.Generator) -> NDArray[np.float32]:
         """Play one performance; mono at ``rate_hz``."""
@@ -98,6 +102,10 @@ class ModelledTone:
             room = sound[first : first + len(tone)]
             room += np.float32(10 ** (loudness_db * (velocity / 127 - 1) / 20)) * tone[: len(room)]
             before_s, before_pitch = float(end_s), int(pitch)
+        if self._body is not None:
+            size = 1 << int(len(sound) + len(self._body)).bit_length()
+            through = np.fft.irfft(np.fft.rfft(sound, size) * np.fft.rfft(self._body, size), size)
+            sound = np.asarray(through[: len(sound)], np.float32)
         return sound
 
     def _note(
@@ -146,6 +154,8 @@ class ModelledTone:
         for hz, width, height_db in resonances:
             level_db = level_db + height_db * np.exp(-0.5 * ((octave - np.log2(hz)) / width) ** 2)
         level_db[(n % 2 == 0) & (n <= 8)] += self.even_db
+        if self.family == "bowed":
+            level_db += 20 * np.log10(np.maximum(np.abs(np.sin(np.pi * n * self.bow_place)), 0.1))
         spectrum = np.zeros(_TABLE // 2 + 1, complex)
         phase = np.random.default_rng(pitch).uniform(0, 2 * np.pi, len(n))  # the same in both waves that are mixed
         spectrum[n] = 10 ** (level_db / 20) * np.exp(1j * phase)
@@ -162,3 +172,19 @@ class ModelledTone:
             db += 0.6 * height_db * np.exp(-0.5 * ((octave - np.log2(at_hz)) / width) ** 2)
         noise = np.fft.irfft(10 ** (db / 20) * np.exp(2j * np.pi * rng.random(len(hz))), size)
         return np.asarray(noise / noise.std(), np.float32)
+
+
+def _draw_body(rng: np.random.Generator, rate_hz: int) -> NDArray[np.float32]:
+    """Return the response to an impulse of the body of a violin, a bass or something between, of unit power."""
+    lowest_hz = 280 * 2 ** rng.uniform(-2, 0.2)
+    hz = lowest_hz * (0.45 * rate_hz / lowest_hz) ** np.sort(rng.random(int(rng.integers(20, 50))))
+    hz[0] = lowest_hz  # of the air inside
+    gain = 10 ** (rng.normal(0, rng.uniform(3, 7), len(hz)) / 20) * rng.choice([-1, 1], len(hz))
+    above = np.log2(hz / (2500 * (lowest_hz / 280) ** 0.5))  # octaves above the bridge's own resonance
+    gain *= 10 ** (-rng.uniform(3, 12) * np.maximum(above, 0) / 20)
+    t = np.arange(int(0.15 * rate_hz)) / rate_hz
+    fall_s = rng.uniform(8, 30, len(hz)) / (np.pi * hz)  # quality factor over pi times frequency
+    modes = (gain / fall_s) @ (np.exp(-t / fall_s[:, None]) * np.sin(2 * np.pi * hz[:, None] * t))
+    modes /= np.sqrt(np.sum(modes**2))
+    modes[0] += rng.uniform(0, 0.5)  # what the string itself radiates
+    return np.asarray(modes, np.float32)
