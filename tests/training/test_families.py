@@ -15,7 +15,7 @@ from ottava.results import FAMILIES
 from ottava.signal.logfreq import LogFrequency
 from ottava.systems.transcription.families.naming import AHEAD, BEHIND, FRAMES
 from ottava.systems.transcription.families.train.data import NoteGroups
-from ottava.systems.transcription.families.train.network import FamilyNetwork
+from ottava.systems.transcription.families.train.network import FamilyNetwork, _Halve
 from ottava.systems.transcription.families.train.task import FamilyTask
 from ottava.systems.transcription.families.train.unisons import number_unisons
 
@@ -69,6 +69,30 @@ def test_a_description_hears_what_is_around_the_onset_and_no_more():
         with torch.no_grad():
             same = torch.equal(network.describe(levels, frame, pitch), network.describe(other, frame, pitch))
         assert same != heard, at
+
+
+@pytest.mark.parametrize("pitch, elsewhere", [(87, slice(0, 180)), (0, slice(180, 288))])
+def test_what_lies_beyond_the_bins_is_silent(pitch, elsewhere):
+    network, frame, pitch = small(), torch.tensor([[20]]), torch.tensor([[pitch]])
+    silent = torch.zeros(1, 2, 60, 288)
+    levels = silent.clone()
+    levels[..., elsewhere] = torch.rand_like(levels[..., elsewhere])
+    with torch.no_grad():
+        # All but rounding: the runtime may add up otherwise where there is something to add.
+        described = network.describe(levels, frame, pitch)
+        assert torch.allclose(described, network.describe(silent, frame, pitch), atol=1e-6)
+
+
+def test_halving_is_a_convolution():
+    torch.manual_seed(0)
+    half = _Halve(5, 7).eval()
+    half.norm.running_mean.normal_()
+    x = torch.randn(3, 8, 5)
+    weight = half.weigh.weight.detach().unflatten(1, (3, 5)).transpose(1, 2)
+    convolved = torch.nn.functional.conv1d(x.transpose(1, 2), weight, stride=2, padding=1)
+    with torch.no_grad():
+        expected = torch.relu(half.norm(convolved)).transpose(1, 2)
+        assert torch.allclose(half(x), expected, atol=1e-5)
 
 
 def test_a_note_and_its_transposition_look_alike():

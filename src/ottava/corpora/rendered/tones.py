@@ -183,7 +183,7 @@ def _draw_body(rng: np.random.Generator, rate_hz: int) -> NDArray[np.float32]:
     above = np.log2(hz / (2500 * (lowest_hz / 280) ** 0.5))  # octaves above the bridge's own resonance
     gain *= 10 ** (-rng.uniform(3, 12) * np.maximum(above, 0) / 20)
     t = np.arange(int(0.15 * rate_hz)) / rate_hz
-    fall_s = rng.uniform(8, 30, len(hz)) / (np.pi * hz)  # quality factor over pi times frequency
+    fall_s = np.minimum(rng.uniform(8, 30, len(hz)) / (np.pi * hz), 0.03)  # quality factor over pi times frequency
     modes = (gain / fall_s) @ (np.exp(-t / fall_s[:, None]) * np.sin(2 * np.pi * hz[:, None] * t))
     modes /= np.sqrt(np.sum(modes**2))
     modes[0] += rng.uniform(0, 0.5)  # what the string itself radiates
