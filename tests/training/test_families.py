@@ -71,14 +71,13 @@ def test_a_description_hears_what_is_around_the_onset_and_no_more():
         assert same != heard, at
 
 
-@pytest.mark.parametrize("pitch, elsewhere", [(87, slice(0, 180)), (0, slice(180, 288))])
+@pytest.mark.parametrize(("pitch", "elsewhere"), [(87, slice(0, 180)), (0, slice(180, 288))])
 def test_what_lies_beyond_the_bins_is_silent(pitch, elsewhere):
     network, frame, pitch = small(), torch.tensor([[20]]), torch.tensor([[pitch]])
     silent = torch.zeros(1, 2, 60, 288)
     levels = silent.clone()
     levels[..., elsewhere] = torch.rand_like(levels[..., elsewhere])
     with torch.no_grad():
-        # All but rounding: the runtime may add up otherwise where there is something to add.
         described = network.describe(levels, frame, pitch)
         assert torch.allclose(described, network.describe(silent, frame, pitch), atol=1e-6)
 
