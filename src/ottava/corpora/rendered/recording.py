@@ -11,10 +11,11 @@ import numpy as np
 import soundfile
 from numpy.typing import NDArray
 
-__all__ = ["add_noise", "add_room", "equalise", "pass_codec", "record", "set_level"]
+__all__ = ["add_noise", "add_room", "convolve", "equalise", "pass_codec", "record", "set_level"]
 
 
-def _fft_filter(sound: NDArray[np.float32], response: NDArray[np.float32]) -> NDArray[np.float32]:
+def convolve(sound: NDArray[np.float32], response: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return the sound through a filter given by its response to an impulse, as long as before."""
     size = 1 << int(np.ceil(np.log2(max(len(sound) + len(response), 2))))
     spectrum = np.fft.rfft(sound, size) * np.fft.rfft(response, size)
     return np.fft.irfft(spectrum, size)[: len(sound)].astype(np.float32)
@@ -40,7 +41,7 @@ def add_room(sound: NDArray[np.float32], rng: np.random.Generator, *, rate_hz: i
     response = np.zeros(length + 1, np.float32)
     response[1:] = tail / energy * 10 ** (-ratio_db / 20)
     response[0] += 1
-    return _fft_filter(sound, response)
+    return convolve(sound, response)
 
 
 def equalise(sound: NDArray[np.float32], rng: np.random.Generator, *, rate_hz: int) -> NDArray[np.float32]:

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ottava.corpora.rendered.performance import Performance
+from ottava.corpora.rendered.recording import convolve
 
 __all__ = ["ModelledTone"]
 
@@ -14,7 +15,7 @@ _DRAWN = {  # lowest and highest of what is drawn for each family
     "bowed": {
         "slope_db": (4.5, 8),
         "rise_s": (0.006, 0.07),
-        "cents": (-20, 30),
+        "cents": (-20, 30),  # below 0: no vibrato
         "wait_s": (0.1, 0.4),
         "hiss_db": (-46, -28),
     },
@@ -103,9 +104,7 @@ class ModelledTone:
             room += np.float32(10 ** (loudness_db * (velocity / 127 - 1) / 20)) * tone[: len(room)]
             before_s, before_pitch = float(end_s), int(pitch)
         if self._body is not None:
-            size = 1 << int(len(sound) + len(self._body)).bit_length()
-            through = np.fft.irfft(np.fft.rfft(sound, size) * np.fft.rfft(self._body, size), size)
-            sound = np.asarray(through[: len(sound)], np.float32)
+            sound = convolve(sound, self._body)
         return sound
 
     def _note(
