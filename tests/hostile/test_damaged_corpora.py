@@ -8,7 +8,9 @@ import json
 import pytest
 
 from ottava.corpora import NAMES, Corpus, find_corpus, open_corpus, validate
+from ottava.corpora.rendered import Recipe, make_item
 from ottava.errors import InputError, UsageError
+from replicas import midi
 
 
 def damage(path, content=b"\x00not this\xff"):
@@ -192,3 +194,17 @@ def test_a_damaged_table_of_contents(replica):
     damage(folder / "maestro-v3.0.0.csv", b"canonical_composer,split\nx,train\n")
     with pytest.raises(InputError, match="expected canonical_composer, canonical_title"):
         validate("maestro", folder)
+
+
+def test_a_damaged_score_is_passed_over_when_music_is_made_of_them(tmp_path):
+    notes = [(0.1 * i, 0.1 * i + 0.1, 60 + i % 12, 80) for i in range(150)]
+    for number in range(24):
+        midi(tmp_path / f"POP909/{number:03}/{number:03}.mid", notes, name="PIANO")
+    paths = [item.truth_path for item in open_corpus("pop909", tmp_path).items("train")]
+    for path in paths[::2]:
+        damage(path)
+    recipe = Recipe(scores=(tmp_path,), kinds={"piano": 1.0}, length_s=5, recorded=False)
+    with pytest.warns(UserWarning, match=r"\.mid: .*; drawing another"):
+        made = [make_item(recipe, 0, index) for index in range(3)]
+    assert all(len(played) for _, played, _ in made)
+    assert {about["piece"] for _, _, about in made} - {"made-up"}

@@ -13,10 +13,12 @@ from ottava.corpora.rendered import Recipe, load_item, make_rendered
 from ottava.errors import InputError, UsageError
 from ottava.results import FAMILIES
 from ottava.signal.logfreq import LogFrequency
-from ottava.systems.transcription.families.naming import AHEAD, BEHIND, FRAMES
+from ottava.systems.transcription.decode import FAINT
+from ottava.systems.transcription.families.naming import AHEAD, BEHIND, FRAMES, HEARD
 from ottava.systems.transcription.families.train.data import NoteGroups
+from ottava.systems.transcription.families.train.found import Found, find_all, label
 from ottava.systems.transcription.families.train.network import FamilyNetwork, _Halve
-from ottava.systems.transcription.families.train.task import FamilyTask
+from ottava.systems.transcription.families.train.task import FamilyTask, _loss
 from ottava.systems.transcription.families.train.unisons import number_unisons
 
 FRAME_S = LogFrequency().frame_s
@@ -38,7 +40,7 @@ def test_unisons_are_one_note_of_both_and_drums_have_no_player(tmp_path):
     group = NoteGroups(tmp_path, 3, augment=False)[0]
     assert group["pitch"].tolist() == [60 - 21, 40 - 21, 60 - 21]  # what there is, again
     assert group["time_s"][:2].tolist() == pytest.approx([1.0, 2.0], abs=FRAME_S / 2)
-    target = group["target"].numpy()
+    target = group["target"].numpy()[:, :-1]
     assert [FAMILIES[i] for i in np.flatnonzero(target[0])] == ["keys", "winds"]
     assert target[1].argmax() == FAMILIES.index("bass")
     np.testing.assert_array_equal(target[2], target[0])
@@ -55,9 +57,15 @@ def small():
     """A network of which every weight matters, also those that training begins with at zero."""
     torch.manual_seed(0)
     network = FamilyNetwork(widths=(4, 4, 4), sound=16, hidden=16, heads=2).eval()
+    torch.nn.init.normal_(network.heard[2].weight)
     for layer in network.layers:
         torch.nn.init.normal_(layer.interval.weight)
     return network
+
+
+def unheard(*shape):
+    """What is given of onsets that are known to be true."""
+    return torch.zeros(*shape, HEARD)
 
 
 def test_a_description_hears_what_is_around_the_onset_and_no_more():
@@ -67,7 +75,8 @@ def test_a_description_hears_what_is_around_the_onset_and_no_more():
         other = levels.clone()
         other[:, :, at] = 0
         with torch.no_grad():
-            same = torch.equal(network.describe(levels, frame, pitch), network.describe(other, frame, pitch))
+            known = frame, pitch, unheard(1, 1)
+            same = torch.equal(network.describe(levels, *known), network.describe(other, *known))
         assert same != heard, at
 
 
@@ -78,8 +87,8 @@ def test_what_lies_beyond_the_bins_is_silent(pitch, elsewhere):
     levels = silent.clone()
     levels[..., elsewhere] = torch.rand_like(levels[..., elsewhere])
     with torch.no_grad():
-        described = network.describe(levels, frame, pitch)
-        assert torch.allclose(described, network.describe(silent, frame, pitch), atol=1e-6)
+        described = network.describe(levels, frame, pitch, unheard(1, 1))
+        assert torch.allclose(described, network.describe(silent, frame, pitch, unheard(1, 1)), atol=1e-6)
 
 
 def test_halving_is_a_convolution():
@@ -100,11 +109,64 @@ def test_a_note_and_its_transposition_look_alike():
     levels = torch.zeros(1, 2, 60, 288)
     levels[:, :, :, 100:160] = torch.rand(1, 2, 60, 60)
     with torch.no_grad():
-        here = network.describe(levels, torch.tensor([[20]]), torch.tensor([[36]]))
-        there = network.describe(levels.roll(21, dims=3), torch.tensor([[20]]), torch.tensor([[43]]))
-        elsewhere = network.describe(levels, torch.tensor([[20]]), torch.tensor([[43]]))
+        here = network.describe(levels, torch.tensor([[20]]), torch.tensor([[36]]), unheard(1, 1))
+        there = network.describe(levels.roll(21, dims=3), torch.tensor([[20]]), torch.tensor([[43]]), unheard(1, 1))
+        elsewhere = network.describe(levels, torch.tensor([[20]]), torch.tensor([[43]]), unheard(1, 1))
     assert torch.allclose(here, there, atol=1e-5)
     assert not torch.allclose(here, elsewhere, atol=1e-4)
+
+
+def test_found_onsets_are_notes_once_and_unisons_of_all_who_play():
+    keys, winds, bass = (FAMILIES.index(name) for name in ("keys", "winds", "bass"))
+    notes = np.float32([
+        [1.0, 2, 60, 64, keys], [1.02, 2, 60, 64, winds], [2.0, 3, 50, 64, bass], [3.0, 3.1, 38, 64, len(FAMILIES)],
+    ])  # fmt: skip
+    position = np.array([1.03, 0.98, 2.04, 2.2, 3.0, 2.02]) / FRAME_S
+    heard = np.zeros((6, HEARD), np.float32)
+    heard[:, 2] = [0.3, 0.9, 0.4, 0.9, 0.9, 0.6]
+    pitch = np.array([60, 60, 50, 50, 38, 50]) - 21
+    target = label(Found(position, np.rint(position).astype(int), pitch, heard), notes, FRAME_S)
+    assert target[:, -1].tolist() == [1, 1, 0, 0, 0, 1]  # drums are nobody's, and of two for one note the surer counts
+    players = [[FAMILIES[i] for i in np.flatnonzero(row[:-1])] for row in target]
+    assert players == [["keys", "winds"], ["keys", "winds"], [], [], [], ["bass"]]
+
+
+def test_onsets_are_found_once_and_kept(corpus):
+    paths = sorted(corpus.glob("*.npz"))
+    found = find_all(paths)[paths[0]]
+    _, notes, _ = load_item(paths[0])
+    target = label(found, notes, FRAME_S)
+    assert target[:, -1].sum() > 0.5 * len(notes)  # what ships finds most of it
+    assert (np.diff(found.frame) >= 0).all()
+    kept = corpus / "found" / paths[0].name
+    written = kept.stat().st_mtime_ns
+    again = find_all(paths)[paths[0]]
+    assert kept.stat().st_mtime_ns == written
+    np.testing.assert_array_equal(again.heard, found.heard)
+    part = found.window(10, 50)
+    assert 0 < len(part.frame) < len(found.frame)
+    assert 0 <= part.frame.min() <= part.frame.max() < 50
+    np.testing.assert_allclose(part.position, part.frame, atol=0.5)
+
+
+def test_groups_of_found_onsets(corpus):
+    groups = NoteGroups(corpus, 40, 200, augment=True, found=True)
+    drawn = [groups[number] for number in range(20)]
+    target, heard = (torch.cat([group[name] for group in drawn]) for name in ("target", "heard"))
+    assert set(target[:, -1].tolist()) == {0.0, 1.0}
+    assert (target[:, :-1].amax(1) == target[:, -1]).all()
+    assert (heard[:, 2] >= FAINT).all()
+    true = NoteGroups(corpus, 40, 200, augment=True)[0]
+    assert set(true["target"][:, -1].tolist()) == {-1.0}
+    assert not true["heard"].any()
+
+
+def test_who_plays_is_asked_where_somebody_does():
+    logits = torch.randn(4, 7, requires_grad=True)
+    target = torch.tensor([[1.0, 0, 0, 0, 0, 0, 1], [0, 0, 0, 0, 0, 0, 0], [0, 1.0, 1, 0, 0, 0, -1], [0] * 7])
+    _loss(logits, target).backward()
+    asked = logits.grad != 0
+    assert asked.tolist() == [[True] * 7, [False] * 6 + [True], [True] * 6 + [False], [False] * 6 + [True]]
 
 
 @pytest.fixture(scope="module")
@@ -154,11 +216,11 @@ def test_damaged_shards_are_passed_over_and_empty_folders_named(corpus, tmp_path
 def test_the_order_of_a_group_does_not_matter():
     network, levels = small(), torch.rand(1, 2, 90, 288)
     frame, pitch, time_s = torch.randint(90, (1, 9)), torch.randint(88, (1, 9)), torch.rand(1, 9) * 4
-    order = torch.randperm(9)
+    order, heard = torch.randperm(9), torch.rand(1, 9, HEARD)
     with torch.no_grad():
-        first, together = network(levels, frame, pitch, time_s)
-        _, shuffled = network(levels, frame[:, order], pitch[:, order], time_s[:, order])
-        alone, later = network(levels, frame[:, :1], pitch[:, :1], time_s[:, :1] + 100)
+        first, together = network(levels, frame, pitch, time_s, heard)
+        _, shuffled = network(levels, frame[:, order], pitch[:, order], time_s[:, order], heard[:, order])
+        alone, later = network(levels, frame[:, :1], pitch[:, :1], time_s[:, :1] + 100, heard[:, :1])
     assert torch.allclose(together[:, order], shuffled, atol=1e-5)
     assert torch.allclose(alone[:, 0], first[:, 0], atol=1e-5)  # the first answer hears no neighbours
     assert not torch.allclose(later[:, 0], together[:, 0], atol=1e-3)  # the second does
@@ -190,10 +252,11 @@ def test_the_halves_that_are_exported_say_what_the_network_says():
     task = FamilyTask(widths=[4, 4, 4], sound=16, hidden=16, heads=2).eval()
     example = task.example_inputs(20)
     with torch.no_grad():
-        described, family = task.export_module()(*example.values())
-        _, together = task.network(example["levels"], example["frame"], example["pitch"], example["time_s"])
+        described, likely = task.export_module()(*example.values())
+        names = ("levels", "frame", "pitch", "time_s", "heard")
+        _, together = task.network(*(example[name] for name in names))
     assert torch.allclose(described, example["described"], atol=1e-6)
-    assert torch.allclose(family, torch.sigmoid(together), atol=1e-6)
+    assert torch.allclose(likely, torch.sigmoid(together), atol=1e-6)
 
 
 def test_attention_can_be_trained_alone():
@@ -201,7 +264,7 @@ def test_attention_can_be_trained_alone():
     before = {name: value.clone() for name, value in task.network.state_dict().items()}
     optimiser = torch.optim.AdamW(task.parameters(), lr=0.1, weight_decay=0.1)
     frame, pitch = torch.randint(60, (2, 5)), torch.randint(88, (2, 5))
-    outputs = task.network(torch.rand(2, 2, 60, 288), frame, pitch, frame * 0.024)
+    outputs = task.network(torch.rand(2, 2, 60, 288), frame, pitch, frame * 0.024, torch.rand(2, 5, HEARD))
     sum(output.sum() for output in outputs).backward()
     optimiser.step()
     changed = {name for name, value in task.network.state_dict().items() if not torch.equal(value, before[name])}

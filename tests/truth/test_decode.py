@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from ottava.errors import UsageError
 from ottava.results import DRUM_CLASSES, FAMILIES
 from ottava.systems.transcription.decode import Thresholds, decode, decode_stream
-from ottava.systems.transcription.families.naming import AHEAD, BEHIND, GROUP, Naming, Roll
+from ottava.systems.transcription.families.naming import AHEAD, BEHIND, GROUP, HEARD, Naming, Roll, hear
 
 FRAME_S = 0.024
 
@@ -23,17 +23,24 @@ def silence(n):
 
 
 class Listener:
-    """Names the player whose number, in tenths, :func:`play` has written after the onset, and keys a little."""
+    """Names the player whose number, in tenths, :func:`play` has written after the onset, and keys a little.
 
-    width = len(FAMILIES)
+    It finds an onset as likely as that is high, but for pitches it was told about.
+    """
 
-    def describe(self, levels, frame, pitch):
+    width = len(FAMILIES) + 1
+
+    def __init__(self, likely=None):
+        self.likely = likely or {}
+
+    def describe(self, levels, frame, pitch, heard):
         family = np.rint(levels[0, np.minimum(frame + 1, levels.shape[1] - 1), 3 * pitch] * 10).astype(int)
-        return np.eye(len(FAMILIES), dtype=np.float32)[family % len(FAMILIES)]
+        sure = [self.likely.get((int(f), int(p) + 21), h) for f, p, h in zip(frame, pitch, heard[:, 2], strict=True)]
+        return np.column_stack([np.eye(len(FAMILIES))[family % len(FAMILIES)], sure]).astype(np.float32)
 
     def compare(self, described, pitch, time_s):
-        keys = np.float32([name == "keys" for name in FAMILIES])
-        return 0.7 * described + 0.3 * keys
+        keys = np.float32([name == "keys" for name in FAMILIES] + [0])
+        return described * np.float32([0.7] * len(FAMILIES) + [1]) + 0.3 * keys
 
 
 def play(posteriors, begin, end, pitch, family="keys", velocity=0.5, height=1.0):
@@ -148,16 +155,50 @@ def test_it_makes_no_difference_how_posteriors_are_cut(seed, cuts):
 class Crowd:
     """Names players by all that the network is given, the others of the group too."""
 
-    width = 1
+    width = 2
 
-    def describe(self, levels, frame, pitch):
+    def describe(self, levels, frame, pitch, heard):
         around = [levels[:, max(at - BEHIND, 0) : at + AHEAD].sum(dtype=np.float64) for at in frame]
-        return (np.array(around) * 7.3 + pitch)[:, None].astype(np.float32)
+        said = np.array(around) * 7.3 + pitch
+        return np.column_stack([said, heard.sum(1, dtype=np.float64)]).astype(np.float32).reshape(-1, 2)
 
     def compare(self, described, pitch, time_s):
         assert 1 <= len(described) == len(pitch) <= GROUP
         said = described[:, 0] + 1000 * time_s + pitch.sum() + 1000 * (time_s.sum() - time_s[0])
-        return np.eye(len(FAMILIES), dtype=np.float32)[np.rint(said).astype(int) % len(FAMILIES)]
+        likely = np.eye(len(FAMILIES) + 1, dtype=np.float32)[np.rint(said).astype(int) % len(FAMILIES)]
+        likely[:, -1] = np.rint(said + described[:, 1]).astype(int) % 9 > 0
+        return likely
+
+
+def test_what_is_no_note_leaves_no_trace():
+    posteriors = play(play(silence(80), 10, 50, 60), 30, 50, 67, height=0.4)
+    posteriors["onset"][25, 60 - 21] = 0.9  # in the middle of the first
+    naming = Listener({(25, 60): 0.1, (30, 67): 0.2})
+    found = decode(posteriors, frame_s=FRAME_S, naming=naming)
+    assert found.pitch_midi.tolist() == [60]
+    assert found.end_s[0] == pytest.approx(50 * FRAME_S, abs=0.6 * FRAME_S)
+    assert decode(posteriors, frame_s=FRAME_S).pitch_midi.tolist() == [60, 60, 67]  # by the posterior alone
+
+
+def test_a_faint_onset_can_be_a_sure_note():
+    posteriors = play(play(silence(60), 10, 40, 60, height=0.2), 20, 40, 70, height=0.1)
+    posteriors["frame"][:] *= 4
+    found = decode(posteriors, frame_s=FRAME_S, naming=Listener({(10, 60): 0.9, (20, 70): 0.9}))
+    assert found.pitch_midi.tolist() == [60]  # the other is too faint to be asked about
+    assert found.confidence.tolist() == pytest.approx([0.9])
+    only = decode(posteriors, frame_s=FRAME_S, naming=Listener({(10, 60): 0.9}), instruments=["keys"])
+    assert only.pitch_midi.tolist() == [60]  # whether it is a note is asked even where who plays it is known
+
+
+def test_what_is_heard_of_an_onset():
+    onset, sounding = np.zeros((30, 88), np.float32), np.zeros((30, 88), np.float32)
+    onset[9, 40], onset[10, 40], onset[11, 40], onset[10, 52], sounding[12, 40] = 0.3, 0.8, 0.2, 0.5, 0.7
+    heard = hear(onset, sounding, np.array([10, 0, 29]), np.array([40, 0, 87]))
+    assert heard.shape == (3, HEARD)
+    assert heard[0, :5].tolist() == pytest.approx([0, 0.3, 0.8, 0.2, 0])
+    assert heard[0, 5:10].tolist() == pytest.approx([0, 0, 0.7, 0, 0])
+    assert heard[0, 10:].tolist() == pytest.approx([0, 0, 0, 0, 0, 0.5, 0, 0])
+    assert not heard[1:].any()
 
 
 def test_descriptions_do_not_depend_on_what_is_described_together():
@@ -182,14 +223,14 @@ def test_the_roll_keeps_groups_and_order(pieces):
     class Echo:
         width = 1
 
-        def describe(self, levels, frame, pitch):
+        def describe(self, levels, frame, pitch, heard):
             return pitch[:, None].astype(np.float32)
 
         def compare(self, described, pitch, time_s):
             np.testing.assert_array_equal(described[:, 0], pitch)
             np.testing.assert_array_equal(time_s, pitch * 0.1)
             sizes.append(len(pitch))
-            return np.repeat(pitch[:, None], len(FAMILIES), 1).astype(np.float32)
+            return np.repeat(pitch[:, None], len(FAMILIES) + 1, 1).astype(np.float32)
 
     roll, n = Roll(Echo()), 0
     for size in pieces:

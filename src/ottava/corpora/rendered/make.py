@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, field, replace
@@ -125,7 +126,12 @@ def _draw_parts(recipe: Recipe, rng: np.random.Generator, *, made_up: float) -> 
             weights = np.array([_WEIGHTS[c] for c in corpora])
             pieces = by_corpus[corpora[rng.choice(len(corpora), p=weights / weights.sum())]]
             piece = pieces[int(rng.integers(len(pieces)))]
-            name, bpm, parts = piece.name, 80 * np.exp(rng.normal(0, 0.25)), piece.read()
+            name, bpm = piece.name, 80 * np.exp(rng.normal(0, 0.25))
+            try:
+                parts = piece.read()
+            except InputError as error:
+                warnings.warn(f"{error}; drawing another", stacklevel=2)
+                continue
         parts = [p for p in parts if len(p.start_q)]
         if sum(len(p.start_q) for p in parts) < 20:
             continue  # an empty or nearly empty score
@@ -141,7 +147,8 @@ def _draw_parts(recipe: Recipe, rng: np.random.Generator, *, made_up: float) -> 
         cut = [p.window(begin_s, begin_s + recipe.length_s) for p in played]
         if sum(map(len, cut)) >= 20:
             return name, cut, bpm
-    raise InputError("eight scores in a row were nearly empty", path=recipe.scores[0] if recipe.scores else None)
+    found = recipe.scores[0] if recipe.scores else None
+    raise InputError("eight scores in a row were damaged or nearly empty", path=found)
 
 
 def _merge(parts: list[Performance]) -> Performance:

@@ -26,7 +26,8 @@ One small network of this family, :class:`.train.network.PreStackedTranscriber`:
   bottleneck over time that sees all pitches. Convolutional throughout: its reach is known, so chunks equal wholes.
 * *Heads*: onset, frame, offset and velocity for 88 pitches.
 * *Drums*: onsets and velocities of five classes, by a network beside this one that sees broad bands of the features.
-* *Families*: who plays each note is asked of a part with a network of its own, :mod:`.families`, once a note is found.
+* *Families*: whether an onset is a note, and who plays it, is asked of a part with a network of its own,
+  :mod:`.families`, which looks closely at all that may be one.
 
 Conventions
 -----------

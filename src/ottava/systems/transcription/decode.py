@@ -1,9 +1,9 @@
 """From posteriors to notes, in NumPy, for a file or a stream.
 
 A note begins at a local maximum of the onset posterior, placed finer than a frame by its neighbours. It ends at the
-first of: an offset maximum, the frame posterior falling below its threshold, the next onset of its pitch. Who plays
-it is asked of a network of its own (:mod:`.families`). Notes are found independently of how the posteriors are cut
-into pieces.
+first of: an offset maximum, the frame posterior falling below its threshold, the next onset of its pitch. Whether it
+is a note, and who plays it, is asked of a network of its own (:mod:`.families`), which looks at faint maxima, too.
+Notes are found independently of how the posteriors are cut into pieces.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from ottava.errors import UsageError
 from ottava.results import DRUM_CLASSES, FAMILIES, Notes, check_choice
 from ottava.symbolic.instruments import key_of_drum_class
-from ottava.systems.transcription.families.naming import AHEAD, BEHIND, LOW_MIDI, Naming, Roll
+from ottava.systems.transcription.families.naming import AHEAD, BEHIND, LOW_MIDI, Naming, Roll, hear
 
 __all__ = ["DRUM_SHARES", "Thresholds", "decode", "decode_stream"]
 
@@ -32,6 +32,11 @@ _SURE, _SURE_WITHIN_S = 0.8, 5.0
 ones are found in attacks of all kinds where nobody drums. From the validation split, too."""
 
 
+FAINT = 0.15
+"""Least height of an onset maximum for the network for families to judge whether it is a note. A quarter more are
+judged than would be notes by their height; from 0.1 on, two fifths more, and the notes are no better."""
+
+
 @dataclass(frozen=True, slots=True)
 class Thresholds:
     """What counts as a note. The defaults maximise F on the validation split of the rendered corpus.
@@ -39,7 +44,8 @@ class Thresholds:
     Parameters
     ----------
     onset : float
-        Least height of an onset maximum, 0 to 1. Lower finds more notes, and more wrong ones.
+        Least confidence of a note, 0 to 1: how likely an onset maximum is one to the network for families, or where
+        that is not asked, its height. Lower finds more notes, and more wrong ones.
     frame : float
         Posterior below which a note has ended, 0 to 1.
     offset : float
@@ -51,7 +57,7 @@ class Thresholds:
         Notes shorter than this are left out, in seconds.
     """
 
-    onset: float = 0.3
+    onset: float = 0.35
     frame: float = 0.25
     offset: float = 0.15
     drum: float = 0.4
@@ -89,7 +95,8 @@ def decode(
         Only these families (and ``"drums"``) are in the recording: each note goes to the likeliest of them. All
         when not given.
     naming : Naming or None
-        Names the players. Without it all notes are given to the first of the families.
+        Judges onsets and names the players. Without it every maximum of the onset posterior that is high enough is a
+        note, and all notes are given to the first of the families.
 
     Returns
     -------
@@ -122,7 +129,8 @@ def decode_stream(
     for name in wanted:
         check_choice("instrument", name, (*FAMILIES, "drums"))
     families = np.array([name in wanted for name in FAMILIES])
-    roll = Roll(naming) if naming is not None and families.sum() > 1 else None
+    roll = Roll(naming) if naming is not None and families.any() else None
+    least = limits.onset if roll is None else min(FAINT, limits.onset)
     onsets: list[NDArray[np.float64]] = []
     hits: list[NDArray[np.float64]] = []
     stops: list[NDArray[np.bool_]] = []
@@ -139,11 +147,13 @@ def decode_stream(
         if end <= before:
             continue
         span = slice(before, end)
-        found = _read_onsets(held, span, first, limits.onset) if families.any() else np.zeros((0, 5))
+        found = _read_onsets(held, span, first, least) if families.any() else np.zeros((0, 5))
         onsets.append(found)
         if roll is not None:
             frame, pitch = found[:, 1:3].T.astype(np.int64)
-            roll.add(held["features"].transpose(1, 0, 2), frame - first, pitch, frame * frame_s)
+            here = frame - first
+            heard = hear(held["onset"], held["frame"], here, pitch)
+            roll.add(held["features"].transpose(1, 0, 2), here, pitch, frame * frame_s, heard)
         hits.append(_read_hits(held, span, first, limits.drum))
         quiet = held["frame"][span] < limits.frame
         stops.append(quiet | _maxima(held["offset"], span, limits.offset))
@@ -153,9 +163,12 @@ def decode_stream(
     if not onsets:
         return Notes.empty()
     begun = np.concatenate(onsets)
-    likely = np.zeros((len(begun), len(FAMILIES))) if roll is None else roll.finish()
-    family = np.where(families, likely, -1).argmax(1)
-    rows = _close(np.column_stack([begun, family]), np.concatenate(stops))
+    family = np.full(len(begun), families.argmax())
+    if roll is not None:
+        likely = roll.finish()
+        family, begun[:, 3] = np.where(families, likely[:, :-1], -1).argmax(1), likely[:, -1]
+    sure = begun[:, 3] >= limits.onset
+    rows = _close(np.column_stack([begun, family])[sure], np.concatenate(stops))
     rows = rows[(rows[:, 1] - rows[:, 0]) * frame_s >= limits.min_note_s]
     drums = _near_sure(np.concatenate(hits), limits.drum, frame_s) if "drums" in wanted else np.zeros((0, 5))
     return _to_notes(rows, drums, frame_s)
@@ -191,6 +204,11 @@ def _refine(left: NDArray[np.float32], here: NDArray[np.float32], right: NDArray
     """
     ratio = (right - left).astype(np.float64) / np.maximum(left + here + right, 1e-6)
     return np.asarray(np.clip(2.5 * ratio / (2 + np.abs(ratio)), -0.5, 0.5), np.float64)
+
+
+def find_onsets(posteriors: Mapping[str, NDArray[np.float32]], threshold: float) -> NDArray[np.float64]:
+    """Return one row for each maximum of the onset posterior: position and frame, pitch column, height, velocity."""
+    return _read_onsets(posteriors, slice(0, len(posteriors["onset"])), 0, threshold)
 
 
 def _read_onsets(

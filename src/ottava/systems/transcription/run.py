@@ -7,6 +7,7 @@ import os
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import closing
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -59,7 +60,11 @@ class Transcriber:
         self.margin_frames = int(parameters.pop("margin_frames"))
         parameters["windows"] = tuple(parameters["windows"])
         self.extractor = LogFrequency(**parameters)
-        self.naming = Naming(threads=1)
+
+    @cached_property
+    def naming(self) -> Naming:
+        """The network for families; loaded when it is first needed, as it learns from what the other one finds."""
+        return Naming(threads=1)
 
     @property
     def model(self) -> str:
@@ -85,7 +90,7 @@ class Transcriber:
             60 kB for each second of sound.
         """
         with stream_audio(source, rate_hz=self.extractor.rate_hz) as blocks:
-            return self._gather(list(self._run(self.extractor.stream(blocks))))
+            return self._gather(list(self.run_network(self.extractor.stream(blocks))))
 
     def __call__(
         self,
@@ -116,7 +121,7 @@ class Transcriber:
             stream_audio(source, rate_hz=self.extractor.rate_hz) as blocks,
             closing(read_ahead(self.extractor.stream(counted(blocks)))) as features,
         ):
-            chunks = self._run(features, keep_features=True)
+            chunks = self.run_network(features, keep_features=True)
             notes = decode_stream(
                 _keep(chunks, kept) if curves else chunks,
                 frame_s=self.extractor.frame_s,
@@ -147,9 +152,19 @@ class Transcriber:
             warnings=blocks.warnings,
         )
 
-    def _run(
+    def run_network(
         self, features: Iterable[NDArray[np.float32]], *, keep_features: bool = False
     ) -> Iterator[dict[str, NDArray[np.float32]]]:
+        """Yield the network's outputs, (t, ...) each, for consecutive pieces of :meth:`features`.
+
+        Parameters
+        ----------
+        features : iterable of ndarray, shape (2, frames, 288)
+            Any lengths; the pieces that come out have others.
+        keep_features : bool
+            Also yield the features, as ``features`` (t, 2, 288).
+        """
+
         def network(features: NDArray[np.float32]) -> dict[str, NDArray[np.float32]]:
             outputs = {name: array[0] for name, array in self.session.run({"features": features[None]}).items()}
             return outputs | {"features": features.transpose(1, 0, 2)} if keep_features else outputs

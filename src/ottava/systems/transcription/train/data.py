@@ -19,7 +19,7 @@ from ottava.results import DRUM_CLASSES, FAMILIES
 from ottava.symbolic.instruments import drum_class_of_key
 from ottava.systems.transcription.families.naming import LOW_MIDI, PITCHES
 from ottava.systems.transcription.train.equipment import limit_band
-from ottava.systems.transcription.train.excerpts import Excerpts
+from ottava.systems.transcription.train.excerpts import Excerpt, Excerpts
 from ottava.training.order import Order
 
 __all__ = ["RenderedCrops", "RenderedData", "TranscriptionData", "make_targets"]
@@ -131,21 +131,19 @@ class RenderedCrops(Dataset[dict[str, Tensor]]):
         if self.augment:
             levels, targets = self._vary(np.random.default_rng((self.seed, index)))
         else:
-            levels, targets = self._aim(*self.excerpts.cut(self.excerpts.paths[index], n_frames=self.n_frames))
+            levels, targets = self._aim(self.excerpts.cut(self.excerpts.paths[index], n_frames=self.n_frames))
         return {"features": torch.from_numpy(levels)} | {k: torch.from_numpy(v) for k, v in targets.items()}
 
-    def _aim(
-        self, levels: NDArray[np.float32], notes: NDArray[np.float32]
-    ) -> tuple[NDArray[np.float32], dict[str, NDArray[np.float32]]]:
+    def _aim(self, excerpt: Excerpt) -> tuple[NDArray[np.float32], dict[str, NDArray[np.float32]]]:
         """Fill an excerpt up with silence, and return it with its targets."""
-        levels = np.pad(levels, ((0, 0), (0, self.n_frames - levels.shape[1]), (0, 0)))
-        return levels, make_targets(notes, 0, self.n_frames, self.excerpts.frame_s)
+        levels = np.pad(excerpt.levels, ((0, 0), (0, self.n_frames - excerpt.levels.shape[1]), (0, 0)))
+        return levels, make_targets(excerpt.notes, 0, self.n_frames, self.excerpts.frame_s)
 
     def _vary(self, rng: np.random.Generator) -> tuple[NDArray[np.float32], dict[str, NDArray[np.float32]]]:
-        levels, targets = self._aim(*self.excerpts.draw(rng, self.n_frames))
+        levels, targets = self._aim(self.excerpts.draw(rng, self.n_frames))
         levels, targets = _transpose(levels, targets, int(rng.integers(-3, 4)))
         if rng.random() < 0.12:
-            other, more = _transpose(*self._aim(*self.excerpts.draw(rng, self.n_frames)), int(rng.integers(-3, 4)))
+            other, more = _transpose(*self._aim(self.excerpts.draw(rng, self.n_frames)), int(rng.integers(-3, 4)))
             levels, targets = _overlay(levels, other + rng.uniform(-0.12, 0.0), targets, more)
         return _colour(levels, rng), targets
 

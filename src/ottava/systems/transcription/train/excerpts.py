@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -13,9 +14,33 @@ from ottava.errors import InputError
 from ottava.signal.logfreq import LogFrequency
 from ottava.systems.transcription.train.mixing import mix_stems
 
-__all__ = ["Excerpts"]
+__all__ = ["Excerpt", "Excerpts"]
 
-Excerpt = tuple[NDArray[np.float32], NDArray[np.float32]]
+
+@dataclass(frozen=True)
+class Excerpt:
+    """Some seconds of an item.
+
+    Parameters
+    ----------
+    levels : ndarray of float32, shape (channels, n, bins)
+        Levels of :class:`ottava.signal.logfreq.LogFrequency`.
+    notes : ndarray of float32, shape (m, 5)
+        As in :mod:`ottava.corpora.rendered`, in times from the excerpt's beginning; others than those of the excerpt
+        may be among them.
+    path : pathlib.Path
+        The shard.
+    first_frame : int
+        Where in it the excerpt begins.
+    mixed : bool
+        Whether it was mixed of stems, and is not what the shard holds.
+    """
+
+    levels: NDArray[np.float32]
+    notes: NDArray[np.float32]
+    path: Path
+    first_frame: int
+    mixed: bool = False
 
 
 class Excerpts:
@@ -70,15 +95,7 @@ class Excerpts:
         self.frame_s = LogFrequency().frame_s
 
     def draw(self, rng: np.random.Generator, n_frames: int) -> Excerpt:
-        """Return some seconds of an item.
-
-        Returns
-        -------
-        levels : ndarray of float32, shape (channels, n, bins)
-            With ``n`` at most ``n_frames``.
-        notes : ndarray of float32, shape (m, 5)
-            As in :mod:`ottava.corpora.rendered`, in times from the excerpt's beginning; others than those of the
-            excerpt may be among them.
+        """Return some seconds of an item, of at most so many frames.
 
         Raises
         ------
@@ -102,11 +119,13 @@ class Excerpts:
         stored, notes, _ = load_item(path)
         first = round(place * max(stored.shape[1] - (n_frames or stored.shape[1]), 0))
         levels = stored[:, first : first + n_frames if n_frames else None].astype(np.float32) / np.float32(255)
-        return levels, notes - np.array([first * self.frame_s, first * self.frame_s, 0, 0, 0], np.float32)
+        since = notes - np.array([first * self.frame_s, first * self.frame_s, 0, 0, 0], np.float32)
+        return Excerpt(levels, since, path, first)
 
     def _mix(self, path: Path, rng: np.random.Generator, n_frames: int) -> Excerpt:
         stems, _ = load_stems(path)
         first = int(rng.integers(max(stems.features.shape[2] - n_frames, 0) + 1))
-        return mix_stems(
+        levels, notes = mix_stems(
             stems, rng, first_frame=first, n_frames=n_frames, frame_s=self.frame_s, drum_share=self.drum_share
         )
+        return Excerpt(levels, notes, path, first, mixed=True)

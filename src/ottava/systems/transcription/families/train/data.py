@@ -1,12 +1,13 @@
 """Groups of neighbouring notes of the rendered corpus, varied anew each time they are drawn.
 
 Best drawn from a corpus of stems, with recorded ensembles beside them: in stems who plays together is drawn, too. A
-piano that only ever plays alone makes the attention among notes take everybody near it for a piano.
+piano that only ever plays alone makes the attention among notes take everybody near it for a piano. Of ready mixes the
+onsets can be those that transcription finds, with all its errors, which the network learns to tell.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -16,11 +17,12 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from ottava.results import FAMILIES
-from ottava.systems.transcription.families.naming import FRAMES, GROUP, LOW_MIDI, PITCHES
+from ottava.systems.transcription.families.naming import FRAMES, GROUP, HEARD, LOW_MIDI, PITCHES
+from ottava.systems.transcription.families.train.found import Found, find_all, label
 from ottava.systems.transcription.families.train.unisons import number_unisons
 from ottava.systems.transcription.train.data import RenderedData
 from ottava.systems.transcription.train.equipment import limit_band
-from ottava.systems.transcription.train.excerpts import Excerpts
+from ottava.systems.transcription.train.excerpts import Excerpt, Excerpts
 from ottava.training.order import Order
 
 __all__ = ["FamilyData", "NoteGroups"]
@@ -51,6 +53,8 @@ class NoteGroups(Dataset[dict[str, Tensor]]):
         With its number, names a group.
     shares : dict of str to float or None
         How often each kind of item is drawn, as in :class:`.data.RenderedCrops`.
+    found : bool
+        Take the onsets that transcription finds in items that are not in stems, in place of the truth's.
     """
 
     def __init__(
@@ -62,10 +66,13 @@ class NoteGroups(Dataset[dict[str, Tensor]]):
         augment: bool,
         seed: int = 0,
         shares: dict[str, float] | None = None,
+        found: bool = False,
     ) -> None:
         self.excerpts = Excerpts(folder, shares, without=frozenset({"drums"}))  # nobody to name
         self.n_notes, self.n_frames, self.augment, self.seed = n_notes, n_frames, augment, seed
         self.frame_s = self.excerpts.frame_s
+        ready = [path for kind in self.excerpts.shares if kind != "stems" for path in self.excerpts.by_kind[kind]]
+        self.found = find_all(ready) if found else {}
 
     def __len__(self) -> int:
         return len(self.excerpts.paths)
@@ -73,11 +80,11 @@ class NoteGroups(Dataset[dict[str, Tensor]]):
     def __getitem__(self, index: int) -> dict[str, Tensor]:
         rng = np.random.default_rng((self.seed, index)) if self.augment else None
         if rng is None:
-            scene = _Scene.of(*self.excerpts.cut(self.excerpts.paths[index]), self.frame_s)
+            scene = self._scene(self.excerpts.cut(self.excerpts.paths[index]))
         else:
             scene = self._excerpt(rng)
-            if rng.random() < _JOINED:
-                scene = scene.join(self._excerpt(rng), rng.uniform(-0.12, 0.04))
+            if rng.random() < _JOINED and scene.true:
+                scene = scene.join(self._excerpt(rng, true=True), rng.uniform(-0.12, 0.04))
         # Some notes are left out, and times are stretched: a melody that always is the same gives its player away.
         n = min(self.n_notes if rng is None else int(self.n_notes / rng.uniform(0.35, 1)), len(scene.frame))
         first = (len(scene.frame) - n) // 2 if rng is None else int(rng.integers(len(scene.frame) - n + 1))
@@ -86,11 +93,12 @@ class NoteGroups(Dataset[dict[str, Tensor]]):
             chosen = np.sort(rng.permutation(chosen)[: self.n_notes])
         # Where notes are few they come twice: made-up ones would be neighbours such as the network never meets in use.
         chosen = np.resize(chosen, self.n_notes if n else 0)
-        frame, pitch, target = scene.frame[chosen], scene.pitch[chosen], scene.target[chosen]
+        frame, pitch = scene.frame[chosen], scene.pitch[chosen]
+        target, heard = scene.target[chosen], scene.heard[chosen]
         time_s = frame * self.frame_s
         levels = scene.levels
         if rng is not None:
-            late = rng.choice(list(_LATE), len(frame), p=list(_LATE.values()))
+            late = rng.choice(list(_LATE), len(frame), p=list(_LATE.values())) if scene.true else np.zeros_like(frame)
             time_s = time_s + (late + rng.uniform(-0.5, 0.5, len(frame))) * self.frame_s
             time_s *= 2 ** rng.uniform(-0.6, 0.6)
             frame = np.maximum(frame + late, 0)
@@ -100,45 +108,71 @@ class NoteGroups(Dataset[dict[str, Tensor]]):
             "frame": torch.from_numpy(frame),
             "pitch": torch.from_numpy(pitch),
             "time_s": torch.from_numpy(time_s.astype(np.float32)),
+            "heard": torch.from_numpy(heard),
             "target": torch.from_numpy(target),
         }
 
-    def _excerpt(self, rng: np.random.Generator) -> _Scene:
+    def _excerpt(self, rng: np.random.Generator, *, true: bool = False) -> _Scene:
         """Return some seconds of an item in which somebody plays, moved in pitch."""
         while True:
-            scene = _Scene.of(*self.excerpts.draw(rng, self.n_frames), self.frame_s).move(int(rng.integers(-3, 4)))
-            if len(scene.frame):
+            scene = self._scene(self.excerpts.draw(rng, self.n_frames)).move(int(rng.integers(-3, 4)))
+            if len(scene.frame) and (scene.true or not true):
                 return scene
+
+    def _scene(self, excerpt: Excerpt) -> _Scene:
+        if excerpt.mixed or excerpt.path not in self.found:
+            return _Scene.of(excerpt, self.frame_s)
+        found = self.found[excerpt.path].window(excerpt.first_frame, excerpt.levels.shape[1])
+        return _Scene.of_found(excerpt, found, self.frame_s)
 
 
 @dataclass(frozen=True)
 class _Scene:
-    """Levels (channels, T, bins), and frame, pitch and families (N, 6) of the onsets, in their order."""
+    """Levels (channels, T, bins), and onsets in their order.
+
+    Of each the frame, the pitch, who plays and whether it is a note (N, 7; 1, 0, or -1 where that is not asked), and
+    what is heard of it (N, HEARD). ``true`` says that the onsets are those of the truth.
+    """
 
     levels: NDArray[np.float32]
     frame: NDArray[np.int64]
     pitch: NDArray[np.int64]
     target: NDArray[np.float32]
+    heard: NDArray[np.float32]
+    true: bool
 
     @classmethod
-    def of(cls, levels: NDArray[np.float32], notes: NDArray[np.float32], frame_s: float) -> _Scene:
+    def of(cls, excerpt: Excerpt, frame_s: float) -> _Scene:
         """Take the notes as the corpus has them."""
-        notes = notes[notes[:, 4] < len(FAMILIES)]
-        target = np.eye(len(FAMILIES), dtype=np.float32)[notes[:, 4].astype(int)]
+        notes = excerpt.notes[excerpt.notes[:, 4] < len(FAMILIES)]
+        target = np.eye(len(FAMILIES) + 1, dtype=np.float32)[notes[:, 4].astype(int)]
+        target[:, -1] = -1
         frame, pitch = np.rint(notes[:, 0] / frame_s).astype(np.int64), notes[:, 2].astype(np.int64) - LOW_MIDI
-        return cls(levels, frame, pitch, target)._inside()
+        heard = np.zeros((len(frame), HEARD), np.float32)
+        return cls(excerpt.levels, frame, pitch, target, heard, true=True)._inside()
+
+    @classmethod
+    def of_found(cls, excerpt: Excerpt, found: Found, frame_s: float) -> _Scene:
+        """Take the notes as transcription finds them."""
+        target = label(found, excerpt.notes, frame_s)
+        return cls(excerpt.levels, found.frame, found.pitch, target, found.heard, true=False)._inside()
 
     def _inside(self) -> _Scene:
         """Leave out what has too little sound or lies outside the keys; unisons become one note of several families."""
         last = self.levels.shape[1] - FRAMES // 2
         keep = (self.pitch >= 0) & (self.pitch < PITCHES) & (self.frame >= 0) & (self.frame < last)
-        number = number_unisons(self.frame[keep], self.pitch[keep])
+        kept = replace(
+            self, frame=self.frame[keep], pitch=self.pitch[keep], target=self.target[keep], heard=self.heard[keep]
+        )
+        if not self.true:
+            return kept
+        number = number_unisons(kept.frame, kept.pitch)
         _, first = np.unique(number, return_index=True)
-        target = np.zeros((len(first), len(FAMILIES)), np.float32)
-        np.maximum.at(target, number, self.target[keep])
+        target = np.full((len(first), kept.target.shape[1]), -1, np.float32)
+        np.maximum.at(target, number, kept.target)
         frame = np.full(len(first), last)
-        np.minimum.at(frame, number, self.frame[keep])
-        return _Scene(self.levels, frame, self.pitch[keep][first], target)
+        np.minimum.at(frame, number, kept.frame)
+        return replace(kept, frame=frame, pitch=kept.pitch[first], target=target, heard=kept.heard[first])
 
     def move(self, semitones: int) -> _Scene:
         """Shift along pitch; what comes in from outside is silent."""
@@ -146,7 +180,7 @@ class _Scene:
         up, down = max(3 * semitones, 0), max(-3 * semitones, 0)
         bins = levels.shape[2]
         levels[:, :, up : bins - down] = self.levels[:, :, down : bins - up]
-        return _Scene(levels, self.frame, self.pitch + semitones, self.target)._inside()
+        return replace(self, levels=levels, pitch=self.pitch + semitones)._inside()
 
     def join(self, other: _Scene, gain: float) -> _Scene:
         """Let another scene sound at the same time: powers add, as phases are as good as independent."""
@@ -157,6 +191,8 @@ class _Scene:
             np.concatenate([self.frame, other.frame]),
             np.concatenate([self.pitch, other.pitch]),
             np.concatenate([self.target, other.target]),
+            np.concatenate([self.heard, other.heard]),
+            true=self.true,
         )._inside()
 
 
@@ -198,6 +234,8 @@ class FamilyData(RenderedData):
         Seed of the groups.
     shares : dict of str to float or None
         How often each kind of item is drawn.
+    found : bool
+        See :class:`NoteGroups`.
     """
 
     def __init__(
@@ -209,20 +247,27 @@ class FamilyData(RenderedData):
         workers: int = 1,
         seed: int = 0,
         shares: dict[str, float] | None = None,
+        found: bool = False,
     ) -> None:
         super().__init__(folder, batch_size, workers, seed, shares)
-        self.n_notes, self.n_frames = n_notes, n_frames
+        self.n_notes, self.n_frames, self.found = n_notes, n_frames, found
 
     def train_dataloader(self) -> DataLoader[dict[str, Tensor]]:
         """Return random, varied groups of the pieces for training, without end."""
         assert self.trainer is not None
         groups = NoteGroups(
-            self.folder / "train", self.n_notes, self.n_frames, augment=True, seed=self.seed, shares=self.shares
+            self.folder / "train",
+            self.n_notes,
+            self.n_frames,
+            augment=True,
+            seed=self.seed,
+            shares=self.shares,
+            found=self.found,
         )
         order = Order(None, self.batch_size, self.trainer)
         return DataLoader(groups, self.batch_size, sampler=order, num_workers=self.workers)
 
     def val_dataloader(self) -> DataLoader[dict[str, Tensor]]:
         """Return long groups from the middle of the pieces for validation."""
-        groups = NoteGroups(self.folder / "validation", GROUP, augment=False)
+        groups = NoteGroups(self.folder / "validation", GROUP, augment=False, found=self.found)
         return DataLoader(groups, 1, num_workers=0)

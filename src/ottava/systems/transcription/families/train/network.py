@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ottava.results import FAMILIES
-from ottava.systems.transcription.families.naming import FRAMES, LEAD, PARTIALS, PITCHES
+from ottava.systems.transcription.families.naming import FRAMES, HEARD, LEAD, PARTIALS, PITCHES
 from ottava.systems.transcription.train.network import conv
 
 __all__ = ["FamilyNetwork"]
@@ -64,20 +64,26 @@ class FamilyNetwork(nn.Module):
             nn.Linear(sound * FRAMES // 4, hidden),
         )
         self.pitch = nn.Embedding(PITCHES, hidden)
+        self.heard = nn.Sequential(nn.Linear(HEARD, 64), nn.ReLU(), nn.Linear(64, hidden, bias=False))
         self.norm = nn.BatchNorm1d(hidden)
         self.dropout = nn.Dropout(dropout)
-        self.alone = nn.Linear(hidden, len(FAMILIES))
+        self.alone = nn.Linear(hidden, len(FAMILIES) + 1)
         self.layers = nn.ModuleList(_Attention(hidden, heads, dropout) for _ in range(layers))
-        self.together = nn.Linear(hidden, len(FAMILIES))
+        self.together = nn.Linear(hidden, len(FAMILIES) + 1)
         nn.init.normal_(self.pitch.weight, std=0.1)
+        nn.init.zeros_(self.heard[2].weight)
         steps = [round(36 * math.log2(ratio)) for ratio in PARTIALS]  # of a third of a semitone
         self.register_buffer("partials", torch.tensor(steps), persistent=False)
         self.register_buffer("moments", torch.arange(FRAMES), persistent=False)
         self.register_buffer("near_s", torch.tensor(_NEAR_S), persistent=False)
         self.body.to(memory_format=torch.channels_last)  # a sixth quicker in training on a CPU
 
-    def forward(self, levels: Tensor, frame: Tensor, pitch: Tensor, time_s: Tensor) -> tuple[Tensor, Tensor]:
-        """Return logits of each note by itself, and of each among the others, both (B, N, 6).
+    def forward(
+        self, levels: Tensor, frame: Tensor, pitch: Tensor, time_s: Tensor, heard: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Return logits of each note by itself, and of each among the others: families, then whether it is one.
+
+        Both are of shape (B, N, 7).
 
         Parameters
         ----------
@@ -89,11 +95,13 @@ class FamilyNetwork(nn.Module):
             Semitones from A0.
         time_s : Tensor, shape (B, N)
             Onsets in seconds; only differences matter.
+        heard : Tensor, shape (B, N, HEARD)
+            What the network for notes says of the onsets; zeros where they are known to be true.
         """
-        described = self.describe(levels, frame, pitch)
+        described = self.describe(levels, frame, pitch, heard)
         return self.alone(self.dropout(described)), self.compare(described, pitch, time_s)
 
-    def describe(self, levels: Tensor, frame: Tensor, pitch: Tensor) -> Tensor:
+    def describe(self, levels: Tensor, frame: Tensor, pitch: Tensor, heard: Tensor) -> Tensor:
         """Return what each note sounds like by itself, (B, N, hidden); arguments are those of :meth:`forward`."""
         y = F.pad(self.body(levels), (1, 1, LEAD, FRAMES))  # one silent bin on either side stands for all beyond
         batch, width, frames, bins = y.shape
@@ -103,15 +111,15 @@ class FamilyNetwork(nn.Module):
         partial = torch.clamp(3 * pitch[..., None] + self.partials + 1, 0, bins - 1)
         at = (row[..., None, None] + self.moments[:, None]) * bins + partial[:, :, None]
         seen = torch.index_select(columns, 0, at.flatten()).view(-1, FRAMES, len(PARTIALS) * width)
-        described = self.sound(seen) + self.pitch(pitch.flatten())
+        described = self.sound(seen) + self.pitch(pitch.flatten()) + self.heard(heard.flatten(0, 1))
         return torch.relu(self.norm(described)).unflatten(0, pitch.shape)
 
     def described_by(self) -> tuple[nn.Module, ...]:
         """Return what describes a note by itself."""
-        return self.body, self.sound, self.pitch, self.norm, self.alone
+        return self.body, self.sound, self.pitch, self.heard, self.norm, self.alone
 
     def compare(self, described: Tensor, pitch: Tensor, time_s: Tensor) -> Tensor:
-        """Return logits (B, N, 6) of notes among the others, from their descriptions."""
+        """Return logits (B, N, 7) of notes among the others, from their descriptions."""
         near = torch.exp(-(time_s[:, :, None] - time_s[:, None, :]).abs()[..., None] / self.near_s)
         interval = pitch[:, :, None] - pitch[:, None, :] + PITCHES - 1
         for layer in self.layers:

@@ -14,7 +14,7 @@ from torch.nn import functional as F
 
 from ottava.results import FAMILIES, Notes, check_choice
 from ottava.signal.logfreq import LogFrequency
-from ottava.systems.transcription.families.naming import FRAMES, PITCHES
+from ottava.systems.transcription.families.naming import FRAMES, HEARD, PITCHES
 from ottava.systems.transcription.families.train.network import FamilyNetwork
 from ottava.systems.transcription.train.task import load_network, save_network, warm_up_and_fall
 
@@ -82,7 +82,8 @@ class FamilyTask(L.LightningModule):
         return self
 
     def _judge(self, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
-        alone, together = self.network(batch["levels"], batch["frame"], batch["pitch"], batch["time_s"])
+        names = ("levels", "frame", "pitch", "time_s", "heard")
+        alone, together = self.network(*(batch[name] for name in names))
         return alone.flatten(0, 1), together.flatten(0, 1), batch["target"].flatten(0, 1)
 
     def training_step(self, batch: dict[str, Tensor], _: int) -> Tensor:
@@ -94,15 +95,20 @@ class FamilyTask(L.LightningModule):
         return 0.5 * first + second
 
     def validation_step(self, batch: dict[str, Tensor], _: int) -> None:
-        """Log losses and shares of right families, alone and together."""
+        """Log losses and shares of right families and of onsets rightly taken for notes, alone and together."""
         alone, together, target = self._judge(batch)
         if not (n := len(target)):  # a piece of rests
             return
         self.log("valid/alone", _loss(alone, target), batch_size=n)
         self.log("valid/loss", _loss(together, target), batch_size=n, prog_bar=True)
+        played, judged = target[:, -1] != 0, target[:, -1] >= 0
         for name, logits in (("alone", alone), ("together", together)):
-            right = target.gather(1, logits.argmax(1, keepdim=True))
-            self.log(f"valid/right_{name}", right.mean(), batch_size=n)
+            if played.any():
+                right = target[played].gather(1, logits[played, :-1].argmax(1, keepdim=True))
+                self.log(f"valid/right_{name}", right.mean(), batch_size=int(played.sum()))
+            if judged.any():
+                agree = (logits[judged, -1] > 0) == (target[judged, -1] > 0)
+                self.log(f"valid/note_{name}", agree.float().mean(), batch_size=int(judged.sum()))
 
     def configure_optimizers(self) -> dict[str, object]:
         """Return AdamW with warm-up, a plateau and a linear fall."""
@@ -127,14 +133,15 @@ class FamilyTask(L.LightningModule):
                 if bin_ < levels.shape[3]:
                     levels[:, :, at : at + FRAMES, bin_] = fall - 0.05 * n
         with torch.no_grad():
-            described = self.network.describe(levels, frame, pitch)
+            heard = torch.linspace(0, 1, n_notes)[None, :, None].repeat(1, 1, HEARD)
+            described = self.network.describe(levels, frame, pitch, heard)
         time_s = 0.192 * torch.arange(n_notes, dtype=torch.float32)[None]
-        sounds = {"levels": levels, "frame": frame, "sound_pitch": pitch}
+        sounds = {"levels": levels, "frame": frame, "sound_pitch": pitch, "heard": heard}
         return sounds | {"described": described, "pitch": pitch, "time_s": time_s}
 
     def decode_outputs(self, outputs: dict[str, NDArray[np.float32]]) -> Notes:
         """Return a note for each, with its likeliest family."""
-        family = outputs["family"][0]
+        family = outputs["likely"][0, :, :-1]
         n = len(family)
         return Notes(
             np.arange(n), np.arange(n) + 1, np.full(n, 60), np.full(n, 64), family.max(1),
@@ -147,8 +154,14 @@ class FamilyTask(L.LightningModule):
 
 
 def _loss(logits: Tensor, target: Tensor) -> Tensor:
-    """Whether each family plays is a question of its own: of notes that several play, all are right."""
-    return F.binary_cross_entropy_with_logits(logits, target) * len(FAMILIES)
+    """Whether each family plays is a question of its own: of notes that several play, all are right.
+
+    Who plays is asked where somebody does; whether it is a note, of onsets that were found.
+    """
+    loss = F.binary_cross_entropy_with_logits(logits, target.clamp(0), reduction="none")
+    played, judged = (target[:, -1:] != 0).float(), (target[:, -1] >= 0).float()
+    families = (loss[:, :-1] * played).sum() / played.sum().clamp(1)
+    return families + (loss[:, -1] * judged).sum() / judged.sum().clamp(1)
 
 
 class _Halves(nn.Module):
@@ -159,7 +172,14 @@ class _Halves(nn.Module):
         self.network = network
 
     def forward(
-        self, levels: Tensor, frame: Tensor, sound_pitch: Tensor, described: Tensor, pitch: Tensor, time_s: Tensor
+        self,
+        levels: Tensor,
+        frame: Tensor,
+        sound_pitch: Tensor,
+        heard: Tensor,
+        described: Tensor,
+        pitch: Tensor,
+        time_s: Tensor,
     ) -> tuple[Tensor, Tensor]:
-        family = torch.sigmoid(self.network.compare(described, pitch, time_s))
-        return self.network.describe(levels, frame, sound_pitch), family
+        likely = torch.sigmoid(self.network.compare(described, pitch, time_s))
+        return self.network.describe(levels, frame, sound_pitch, heard), likely
