@@ -57,9 +57,9 @@ class Thresholds:
         Notes shorter than this are left out, in seconds.
     """
 
-    onset: float = 0.35
-    frame: float = 0.25
-    offset: float = 0.15
+    onset: float = 0.375
+    frame: float = 0.15
+    offset: float = 0.2
     drum: float = 0.4
     min_note_s: float = 0.03
 
