@@ -67,21 +67,13 @@ class Remembered(Naming):
         self.width, self._naming = naming.width, naming
         self._said: dict[bytes, NDArray[np.float32]] = {}
 
-    def describe(
-        self,
-        levels: NDArray[np.float32],
-        frame: NDArray[np.int64],
-        pitch: NDArray[np.int64],
-        heard: NDArray[np.float32] | None = None,
-    ) -> NDArray[np.float32]:
-        return self._once(self._naming.describe, levels, frame, pitch, heard)
+    def describe(self, *asked: NDArray[Any]) -> NDArray[np.float32]:  # type: ignore[override]
+        return self._once(self._naming.describe, *asked)
 
-    def compare(
-        self, described: NDArray[np.float32], pitch: NDArray[np.int64], time_s: NDArray[np.float64]
-    ) -> NDArray[np.float32]:
-        return self._once(self._naming.compare, described, pitch, time_s)
+    def compare(self, *asked: NDArray[Any]) -> NDArray[np.float32]:  # type: ignore[override]
+        return self._once(self._naming.compare, *asked)
 
-    def _once(self, ask: Callable[..., NDArray[np.float32]], first: NDArray[Any], *others: Any) -> NDArray[np.float32]:
+    def _once(self, ask: Callable[..., NDArray[np.float32]], first: NDArray[Any], *others: NDArray[Any]) -> NDArray[np.float32]:
         key = b"".join(array.tobytes() for array in others) + ask.__name__.encode()
         if key not in self._said:
             self._said[key] = ask(first, *others)
