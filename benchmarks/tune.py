@@ -73,7 +73,9 @@ class Remembered(Naming):
     def compare(self, *asked: NDArray[Any]) -> NDArray[np.float32]:  # type: ignore[override]
         return self._once(self._naming.compare, *asked)
 
-    def _once(self, ask: Callable[..., NDArray[np.float32]], first: NDArray[Any], *others: NDArray[Any]) -> NDArray[np.float32]:
+    def _once(
+        self, ask: Callable[..., NDArray[np.float32]], first: NDArray[Any], *others: NDArray[Any]
+    ) -> NDArray[np.float32]:
         key = b"".join(array.tobytes() for array in others) + ask.__name__.encode()
         if key not in self._said:
             self._said[key] = ask(first, *others)
