@@ -29,10 +29,9 @@ from ottava.errors import OttavaError
 from ottava.io.files import atomic_write
 from ottava.metrics.transcription import count, mean, pool, score
 from ottava.results import DRUM_CLASSES, FAMILIES, Notes
-from ottava.runtime.chunks import run_in_chunks
 from ottava.systems.transcription.decode import DRUM_SHARES, Thresholds, decode
 from ottava.systems.transcription.families.naming import Naming
-from ottava.systems.transcription.run import CHUNK_FRAMES, Transcriber
+from ottava.systems.transcription.run import Transcriber
 from ottava.training.evaluate import render_csv
 from ottava.training.provenance import provenance
 
@@ -85,16 +84,11 @@ class Remembered(Naming):
 def load(path: Path, model: Transcriber) -> Example:
     """Return a shard's truth and what the network makes of its features."""
     levels, rows, _ = load_item(path)
-    posteriors = run_in_chunks(
-        lambda x: {name: array[0] for name, array in model.session.run({"features": x[None]}).items()},
-        np.divide(levels, 255, dtype=np.float32),
-        chunk_frames=CHUNK_FRAMES,
-        margin_frames=model.margin_frames,
-    )
+    chunks = list(model.run_network([np.divide(levels, 255, dtype=np.float32)]))
+    posteriors = {name: np.concatenate([chunk[name] for chunk in chunks]) for name in chunks[0]}
     start, end, pitch, velocity, place = rows.astype(np.float64).T
     instrument = np.where(place == len(FAMILIES), "drums", FAMILIES[0])
     truth = Notes(start, end, pitch, velocity, np.ones(len(rows)), instrument).sorted()
-    posteriors["features"] = np.divide(levels, 255, dtype=np.float32).transpose(1, 0, 2)
     return Example(posteriors, truth, model.extractor.frame_s, Remembered(model.naming))
 
 

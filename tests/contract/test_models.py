@@ -91,9 +91,9 @@ def test_what_is_no_graph_is_refused(tmp_path, content):
     "change",
     [
         {"name": "structure"},
-        {"inputs": {"levels": ("batch", 2, "frames", 288)}},
-        {"inputs": {"features": ("batch", 2, "frames", 200)}},
-        {"inputs": {"features": ("batch", 2, "frames")}},
+        {"inputs": SPEC.inputs | {"levels": ("batch", 2, "frames", 288)}},
+        {"inputs": SPEC.inputs | {"features": ("batch", 2, "frames", 200)}},
+        {"inputs": SPEC.inputs | {"features": ("batch", 2, "frames")}},
         {"outputs": {"onset": ("batch", "frames", 88)}},
     ],
     ids=["name", "input's name", "input's size", "input's rank", "outputs"],
@@ -109,14 +109,28 @@ def test_a_graph_that_is_not_the_specs_is_refused(change):
 
 def test_arrays_that_do_not_fit_are_refused():
     session = Session(find_weights(SPEC), SPEC, threads=1)
-    with pytest.raises(ModelError, match=r"found levels; expected features"):
+    with pytest.raises(ModelError, match=r"found levels; expected embedded, features"):
         session.run({"levels": np.zeros((1, 2, 9, 288), np.float32)})
     with pytest.raises(ModelError, match=r"features float32 \(1, 2, 9, 100\)"):
-        session.run({"features": np.zeros((1, 2, 9, 100), np.float32)})
+        session.run_part({"features": np.zeros((1, 2, 9, 100), np.float32)})
     with pytest.raises(ModelError, match="float64"):
-        session.run({"features": np.zeros((1, 2, 9, 288))})
-    outputs = session.run({"features": np.zeros((1, 2, 9, 288), np.float32)})
-    assert outputs.keys() == SPEC.outputs.keys()
+        session.run_part({"features": np.zeros((1, 2, 9, 288))})
+
+
+def test_a_part_says_what_the_whole_graph_says_of_its_inputs():
+    session = Session(find_weights(SPEC), SPEC, threads=1)
+    rng = np.random.default_rng(0)
+    halves = [
+        {"features": rng.random((1, 2, 9, 288), np.float32)},
+        {"embedded": rng.random((1, 32, 9, 99), np.float32)},
+    ]
+    whole = session.run(halves[0] | halves[1])
+    assert whole.keys() == SPEC.outputs.keys()
+    first, second = (session.run_part(half) for half in halves)
+    for name, values in whole.items():
+        np.testing.assert_array_equal((first if name == "embedding" else second)[name], values)
+    with pytest.raises(ModelError, match="expected embedded, features"):
+        session.run_part({"levels": np.zeros((1, 2, 9, 288), np.float32)})
 
 
 def test_threads():

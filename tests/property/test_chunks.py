@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 import time
 
 import numpy as np
@@ -11,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ottava.errors import InputError, ModelError, UsageError
-from ottava.runtime.chunks import read_ahead, run_in_chunks, stream_in_chunks
+from ottava.runtime.chunks import read_ahead, stream_in_chunks
 
 RADIUS = 5  # of the two layers below together
 
@@ -26,6 +25,11 @@ def network(features):
     return {"note": layer, "any": layer.max(1)}
 
 
+def run_in_chunks(network, features, **sizes):
+    parts = list(stream_in_chunks(network, [features], **sizes))
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+
 def features(n, seed=0):
     return np.random.default_rng(seed).integers(-4, 5, (2, n, 3)).astype(np.float32)
 
@@ -36,21 +40,20 @@ def features(n, seed=0):
     chunk=st.integers(1, 40),
     extra=st.integers(0, 9),
     cuts=st.lists(st.integers(0, 90), max_size=6),
-    workers=st.integers(1, 3),
 )
-def test_chunks_equal_the_whole_however_they_arrive(n, chunk, extra, cuts, workers):
+def test_chunks_equal_the_whole_however_they_arrive(n, chunk, extra, cuts):
     whole = features(n, seed=n)
     expected = network(whole)
     sizes = {"chunk_frames": chunk, "margin_frames": RADIUS + extra}
-    stitched = run_in_chunks(network, whole, **sizes)
     blocks = np.split(whole, sorted(min(cut, n) for cut in cuts), axis=1)
-    parts = list(stream_in_chunks(network, iter(blocks), **sizes, workers=workers))
+    parts = list(stream_in_chunks(network, iter(blocks), **sizes))
     assert all(len(part["note"]) == chunk for part in parts[:-1])
-    for name, values in expected.items():
-        np.testing.assert_array_equal(stitched[name], values)
-        if n:
+    assert sum(len(part["note"]) for part in parts) == n
+    if n:
+        stitched = run_in_chunks(network, whole, **sizes)
+        for name, values in expected.items():
+            np.testing.assert_array_equal(stitched[name], values)
             np.testing.assert_array_equal(np.concatenate([part[name] for part in parts]), values)
-    assert n or not parts
 
 
 def test_a_margin_too_small_shows():
@@ -76,50 +79,18 @@ def test_memory_stays_bounded():
     assert len(alive) == 70
 
 
-def test_workers_run_chunks_at_once_and_no_more_than_there_are():
-    both, running, most = threading.Barrier(2, timeout=10), 0, 0
-
-    def meeting(block):
-        nonlocal running, most
-        running += 1
-        most = max(most, running)
-        both.wait()  # breaks, and raises, unless a second chunk is run meanwhile
-        running -= 1
-        return network(block)
-
-    parts = stream_in_chunks(meeting, [features(120)], chunk_frames=20, margin_frames=5, workers=2)
-    assert sum(len(part["note"]) for part in parts) == 120
-    assert most == 2
-
-
-@pytest.mark.parametrize("workers", [1, 3])
-def test_what_a_chunk_raises_comes_in_its_turn(workers):
+def test_what_a_chunk_raises_comes_in_its_turn():
     def failing(block):
         if block[0, 0, 0] == 3:
             raise InputError("broken")
         return network(block)
 
     numbered = np.repeat(np.arange(8), 10)[None, :, None].repeat(2, 0).repeat(3, 2).astype(np.float32)
-    parts = stream_in_chunks(failing, [numbered], chunk_frames=10, margin_frames=0, workers=workers)
+    parts = stream_in_chunks(failing, [numbered], chunk_frames=10, margin_frames=0)
     for _ in range(3):
         next(parts)
     with pytest.raises(InputError, match="broken"):
         next(parts)
-
-
-def test_who_leaves_early_waits_for_nothing_but_what_runs():
-    started = []
-
-    def slow(block):
-        started.append(block)
-        time.sleep(0.02)
-        return network(block)
-
-    parts = stream_in_chunks(slow, [features(1000)], chunk_frames=10, margin_frames=0, workers=2)
-    next(parts)
-    parts.close()
-    assert len(started) <= 4
-    assert not [thread for thread in threading.enumerate() if thread.name.startswith("ottava network")]
 
 
 def test_a_stream_is_not_read_ahead():

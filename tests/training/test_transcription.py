@@ -9,7 +9,8 @@ torch = pytest.importorskip("torch", reason="training needs torch")
 pytest.importorskip("lightning", reason="training needs lightning")
 
 from ottava.corpora.rendered import Recipe, make_rendered  # noqa: E402
-from ottava.errors import InputError  # noqa: E402
+from ottava.errors import InputError, TrainingError  # noqa: E402
+from ottava.systems.transcription import SPEC  # noqa: E402
 from ottava.systems.transcription.decode import decode  # noqa: E402
 from ottava.systems.transcription.train.data import (  # noqa: E402
     RenderedCrops,
@@ -20,9 +21,14 @@ from ottava.systems.transcription.train.data import (  # noqa: E402
 from ottava.systems.transcription.train.network import HARMONICS, PreStackedTranscriber  # noqa: E402
 from ottava.systems.transcription.train.task import TranscriptionTask, losses  # noqa: E402
 from ottava.training.cli import main  # noqa: E402
+from ottava.training.export import export_task  # noqa: E402
 
 FRAME_S = 0.024
 SMALL = {"width": 8, "context": 16, "unet_widths": (4, 4, 8), "dilations": (1, 2)}
+
+
+def _lists(settings):
+    return {name: list(value) if isinstance(value, tuple) else value for name, value in settings.items()}
 
 
 def test_targets_decode_to_the_notes_they_were_made_of():
@@ -57,20 +63,27 @@ def test_a_crop_has_the_targets_of_its_place():
         assert np.allclose(target, whole[name][50:150], atol=1e-4), name
 
 
-def test_the_network_sees_exactly_its_margin():
+def test_each_half_of_the_network_sees_exactly_its_margin():
     torch.manual_seed(0)
     network = PreStackedTranscriber(**SMALL).eval()
     middle, n = 100, 201
+
+    def reach(before, after):
+        wrong = [(a - b).abs().transpose(0, 1).flatten(1).amax(1) > 0 for a, b in zip(before, after, strict=True)]
+        return max(int((torch.nonzero(w) - middle).abs().max()) for w in wrong)
+
     x = torch.rand(1, 2, n, 288)
     y = x.clone()
     y[:, :, middle] += 1
     with torch.no_grad():
-        before, after = network(x), network(y)
-    reach = max(
-        int((torch.nonzero((before[k] - after[k]).abs().flatten(2).amax((0, 2)) > 0) - middle).abs().max())
-        for k in before
-    )
-    assert reach == network.margin_frames
+        embedded = network.embed(x)
+        assert reach([embedded.transpose(1, 2)], [network.embed(y).transpose(1, 2)]) == network.margins_frames[0]
+        touched = embedded.clone()
+        touched[:, :, middle] += 1
+        halves = TranscriptionTask(**_lists(SMALL)).eval()
+        halves.network.load_state_dict(network.state_dict())
+        before, after = (halves.export_module()(x, e)[1:] for e in (embedded, touched))
+        assert reach(before, after) == network.margins_frames[1]
 
 
 def test_every_pitch_sees_its_own_bins():
@@ -161,14 +174,22 @@ def test_losses_fall_to_nothing_for_perfect_answers():
     assert all(wrong[k] > 1 for k in ("onset", "frame", "offset", "drum_onset"))
 
 
-def test_the_task_exports_probabilities_of_the_network():
-    task = TranscriptionTask(**{k: list(v) if isinstance(v, tuple) else v for k, v in SMALL.items()}).eval()
-    example = task.example_inputs(30)["features"]
+def test_the_task_exports_probabilities_of_the_network_in_two_halves():
+    task = TranscriptionTask(**_lists(SMALL)).eval()
+    example = task.example_inputs(30)
     with torch.no_grad():
-        outputs = task.export_module()(example)
-        logits = task(example)
+        embedding, *outputs = task.export_module()(**example)
+        logits = task(example["features"])
+    assert torch.equal(embedding, example["embedded"])
     for output, logit in zip(outputs, logits.values(), strict=True):
         assert torch.allclose(output, torch.sigmoid(logit), atol=1e-6)
+
+
+def test_a_network_of_another_size_is_not_exported(tmp_path):
+    task = TranscriptionTask(**_lists(SMALL)).eval()
+    with pytest.raises(TrainingError, match=r"embedded has another size than transcription needs; found \(1, 8, 250,"):
+        export_task(SPEC, task, tmp_path / "small.onnx")
+    assert not list(tmp_path.iterdir())
 
 
 def test_one_half_is_trained_from_a_checkpoint_and_the_other_stays(tmp_path):

@@ -49,7 +49,7 @@ def test_silence_is_zero_and_nothing_is_nothing():
 
 
 @pytest.mark.parametrize("extractor", [LogFrequency(), LogMel()], ids=["log-frequency", "log-mel"])
-@pytest.mark.parametrize("n", [1, 383, 384, 385, 384 * 128, 384 * 128 + 1, 512 * 128 - 1, 200_000])
+@pytest.mark.parametrize("n", [1, 383, 384, 385, 384 * 64, 384 * 64 + 1, 512 * 64 - 1, 200_000])
 def test_a_stream_gives_bit_for_bit_the_features_of_the_whole(extractor, n):
     sound = np.random.default_rng(n).normal(0, 0.1, n).astype(np.float32)
     whole = extractor.features(sound)

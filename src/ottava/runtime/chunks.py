@@ -13,9 +13,8 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
-from itertools import chain
+from itertools import chain, starmap
 from queue import Full, Queue
 from threading import Event, Thread
 from typing import Any, TypeVar
@@ -25,7 +24,7 @@ from numpy.typing import NDArray
 
 from ottava.errors import ModelError, UsageError
 
-__all__ = ["Network", "read_ahead", "run_in_chunks", "stream_in_chunks"]
+__all__ = ["Network", "read_ahead", "stream_in_chunks"]
 
 _T = TypeVar("_T")
 
@@ -39,7 +38,6 @@ def stream_in_chunks(
     *,
     chunk_frames: int,
     margin_frames: int,
-    workers: int = 1,
 ) -> Generator[dict[str, NDArray[Any]], None, None]:
     """Run a network over a stream of features.
 
@@ -57,8 +55,6 @@ def stream_in_chunks(
     margin_frames : int
         Frames of context on both sides, likewise. At both ends of the stream there is none, so that the
         network pads there as it would pad the whole.
-    workers : int
-        Chunks run at once, each in a thread of its own, with a network that may be called so.
 
     Yields
     ------
@@ -78,46 +74,37 @@ def stream_in_chunks(
             found=f"chunk_frames {chunk_frames}, margin_frames {margin_frames}",
             expected="chunk_frames at least 1, margin_frames at least 0",
         )
-    cuts = _cut(blocks, chunk_frames, margin_frames)
-    yield from _in_parallel((partial(_run, network, *cut) for cut in cuts), workers)
+    # Not a loop, whose variable would hold on to each chunk while its outputs are used.
+    yield from starmap(partial(_run, network), _cut(blocks, chunk_frames, margin_frames))
 
 
 def _cut(
     blocks: Iterable[NDArray[np.float32]], chunk_frames: int, margin_frames: int
 ) -> Iterator[tuple[NDArray[np.float32], int, int]]:
     """Yield each chunk with its margins, how long the first of them is, and how many frames follow it."""
-    held: list[NDArray[np.float32]] = []
+    held: deque[NDArray[np.float32]] = deque()
     first = begin = end = 0  # frames: the first one held, the next chunk's begin, one past the last one held
     for block in chain(blocks, [None]):
         if block is not None:
             held.append(block)
             end += block.shape[1]
         while begin < end and (block is None or end >= begin + chunk_frames + margin_frames):
-            features = held[0] if len(held) == 1 else np.concatenate(held, axis=1)
-            size = min(chunk_frames, end - begin)
-            yield np.ascontiguousarray(features[:, : begin + size + margin_frames - first]), begin - first, size
+            size, keep = min(chunk_frames, end - begin), max(begin - margin_frames, 0)
+            while first + held[0].shape[1] <= keep:
+                first += held.popleft().shape[1]
+            # A new array that holds what the network gets and nothing else: these are the largest there are.
+            around = _between(held, keep - first, begin + size + margin_frames - first)
+            yield np.concatenate(list(around), axis=1), begin - keep, size
             begin += size
-            keep = max(begin - margin_frames, 0)
-            held, first = [features[:, keep - first :]], keep
 
 
-def run_in_chunks(
-    network: Network, features: NDArray[np.float32], *, chunk_frames: int, margin_frames: int
-) -> dict[str, NDArray[Any]]:
-    """Run a network over features held in memory, and stitch its outputs.
-
-    Parameters and errors as for :func:`stream_in_chunks`, with an array of shape (channels, frames, bins)
-    for the stream. Features without frames give one run over no frames.
-
-    Returns
-    -------
-    dict of str to ndarray
-        The outputs, first axis all frames.
-    """
-    if features.shape[1] == 0:
-        return _run(network, np.ascontiguousarray(features), 0, 0)
-    parts = list(stream_in_chunks(network, [features], chunk_frames=chunk_frames, margin_frames=margin_frames))
-    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+def _between(blocks: Iterable[NDArray[np.float32]], begin: int, end: int) -> Iterator[NDArray[np.float32]]:
+    """Yield frames ``begin`` to ``end`` of consecutive blocks, counted from the beginning of the first."""
+    for block in blocks:
+        n = block.shape[1]
+        if begin < n and end > 0:
+            yield block[:, max(begin, 0) : end]
+        begin, end = begin - n, end - n
 
 
 def read_ahead(items: Iterable[_T], depth: int = 4) -> Generator[_T, None, None]:
@@ -174,26 +161,6 @@ def read_ahead(items: Iterable[_T], depth: int = 4) -> Generator[_T, None, None]
         thread.join()
 
 
-def _in_parallel(jobs: Iterable[Callable[[], _T]], workers: int) -> Generator[_T, None, None]:
-    """Yield the results of jobs in their order, while the next few are being worked on."""
-    if workers == 1:
-        for job in jobs:
-            yield job()
-        return
-    pending: deque[Future[_T]] = deque()
-    with ThreadPoolExecutor(workers, "ottava network") as pool:
-        try:
-            for job in jobs:
-                pending.append(pool.submit(job))
-                if len(pending) > workers:  # one waits, so that nobody is idle while a result is used
-                    yield pending.popleft().result()
-            while pending:
-                yield pending.popleft().result()
-        finally:
-            for left in pending:
-                left.cancel()
-
-
 def _run(network: Network, features: NDArray[np.float32], skip: int, size: int) -> dict[str, NDArray[Any]]:
     outputs = network(features)
     for name, output in outputs.items():
@@ -203,5 +170,5 @@ def _run(network: Network, features: NDArray[np.float32], skip: int, size: int) 
                 found=str(output.shape),
                 expected=f"first axis {features.shape[1]}",
             )
-    # A copy, so that a chunk's margins are freed with it.
-    return {name: output[skip : skip + size].copy() for name, output in outputs.items()}
+    # A copy, in whatever order it lies, so that a chunk's margins are freed with it.
+    return {name: output[skip : skip + size].copy("K") for name, output in outputs.items()}

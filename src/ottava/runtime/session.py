@@ -35,6 +35,9 @@ def check_threads(threads: int | None) -> int:
     return threads or default_threads()
 
 
+_TYPES = {"tensor(float)": np.float32, "tensor(int64)": np.int64}
+
+
 class Session:
     """A loaded network. Safe to call from several threads.
 
@@ -93,7 +96,10 @@ class Session:
             )
         _check("inputs", weights, self._session.get_inputs(), spec.inputs)
         _check("outputs", weights, self._session.get_outputs(), spec.outputs)
-        self._inputs = frozenset(spec.inputs)
+        self._silence = {
+            node.name: np.zeros([size if isinstance(size, int) else 1 for size in node.shape], _TYPES[node.type])
+            for node in self._session.get_inputs()
+        }
 
     def run(self, inputs: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[np.float32]]:
         """Run the network.
@@ -113,8 +119,8 @@ class Session:
         ottava.errors.ModelError
             If an array is missing, unknown or does not fit the graph.
         """
-        if set(inputs) != self._inputs:
-            raise ModelError("these are not the network's inputs", found=_names(inputs), expected=_names(self._inputs))
+        if inputs.keys() != self._silence.keys():
+            raise ModelError("these are not the network's inputs", found=_names(inputs), expected=_names(self._silence))
         try:
             outputs = self._session.run(None, dict(inputs))
         except Exception as error:
@@ -125,6 +131,26 @@ class Session:
                 expected=str(error),
             ) from error
         return dict(zip(self._outputs, outputs, strict=True))
+
+    def run_part(self, inputs: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[np.float32]]:
+        """Run one of several networks that lie side by side in one graph.
+
+        Parameters
+        ----------
+        inputs : dict of str to ndarray
+            The inputs of that network. The others get zeros, of length 1 along free axes.
+
+        Returns
+        -------
+        dict of str to ndarray
+            All outputs of the spec; those of the other networks mean nothing.
+
+        Raises
+        ------
+        ottava.errors.ModelError
+            As for :meth:`run`.
+        """
+        return self.run({**self._silence, **inputs})
 
 
 def _check(kind: str, weights: Weights, nodes: Any, expected: Mapping[str, tuple[str | int, ...]]) -> None:

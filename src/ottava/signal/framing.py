@@ -11,7 +11,7 @@ from ottava.errors import UsageError
 
 __all__ = ["BLOCK_FRAMES", "count_frames", "iter_frames"]
 
-BLOCK_FRAMES = 128
+BLOCK_FRAMES = 64
 """Frames handed on at a time. A constant, because matrix products round differently for other sizes."""
 
 

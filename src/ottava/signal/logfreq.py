@@ -79,24 +79,25 @@ class LogFrequency:
         """Return the pooling weights of one window as dense blocks along the diagonal: (FFT bins, bands, weights)."""
         step_hz = self.rate_hz / window
         fft_hz = np.arange(window // 2 + 1) * step_hz
-        with np.errstate(divide="ignore"):
-            distance = np.abs(np.log2(fft_hz[:, None] / self.centres_hz)) * 12 * self.bins_per_semitone
-        weights = np.clip(1 - distance, 0, None)
-        # Bands narrower than an FFT bin: linear interpolation between the two neighbours.
-        position = self.centres_hz / step_hz
-        narrow = np.flatnonzero(weights.sum(0) < 1)
-        below = np.floor(position[narrow]).astype(int)
-        weights[:, narrow] = 0
-        weights[below, narrow] = 1 - (position[narrow] - below)
-        weights[np.minimum(below + 1, window // 2), narrow] += position[narrow] - below
         blocks = []
-        # Two octaves at a time: a dense product over the FFT bins that they touch, 4 times fewer than over all.
-        width = 24 * self.bins_per_semitone
+        # Four semitones at a time: a dense product over the FFT bins that they touch. For a block of frames it is small
+        # enough for OpenBLAS not to share it among threads, whose spinning takes the cores from the network.
+        width = 4 * self.bins_per_semitone
         for first in range(0, self.n_bins, width):
             bands = slice(first, min(first + width, self.n_bins))
-            used = np.flatnonzero(weights[:, bands].any(1))
+            with np.errstate(divide="ignore"):
+                octaves = np.log2(fft_hz[:, None] / self.centres_hz[bands])
+            weights = np.clip(1 - np.abs(octaves) * 12 * self.bins_per_semitone, 0, None)
+            # Bands narrower than an FFT bin: linear interpolation between the two neighbours.
+            narrow = np.flatnonzero(weights.sum(0) < 1)
+            position = self.centres_hz[bands][narrow] / step_hz
+            below = np.floor(position).astype(int)
+            weights[:, narrow] = 0
+            weights[below, narrow] = 1 - (position - below)
+            weights[np.minimum(below + 1, window // 2), narrow] += position - below
+            used = np.flatnonzero(weights.any(1))
             rows = slice(int(used[0]), int(used[-1]) + 1)
-            blocks.append((rows, bands, np.ascontiguousarray(weights[rows, bands], np.float32)))
+            blocks.append((rows, bands, np.ascontiguousarray(weights[rows], np.float32)))
         return blocks
 
     def stream(self, blocks: Iterable[NDArray[np.float32]]) -> Iterator[NDArray[np.float32]]:

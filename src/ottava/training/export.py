@@ -190,7 +190,9 @@ def export_task(
             expected="as ottava.training says",
         )
     module = task.export_module().eval()
-    model = _trace(spec, module, task.example_inputs(LENGTHS[-2]))
+    example = task.example_inputs(LENGTHS[-2])
+    _check_sizes(spec, module, example)
+    model = _trace(spec, module, example)
     cases, largest = _check_parity(spec, task, module, model.SerializeToString())
     rounded = _round_weights(model)
     rounding = _check_rounding(spec, task, model.SerializeToString(), rounded.SerializeToString())
@@ -299,10 +301,7 @@ def _check_parity(spec: Spec, task: LightningModule, module: torch.nn.Module, da
     session = _open(data)
     failures, largest, cases = [], 0.0, dict(_cases(spec, task))
     for case, inputs in cases.items():
-        with torch.inference_mode():
-            outputs = module(*(inputs[name] for name in spec.inputs))
-        outputs = outputs if isinstance(outputs, tuple) else (outputs,)
-        expected = {name: value.numpy() for name, value in zip(spec.outputs, outputs, strict=True)}
+        expected = {name: value.numpy() for name, value in _ask(spec, module, inputs).items()}
         try:
             values = session.run(list(spec.outputs), {name: inputs[name].numpy() for name in spec.inputs})
         except Exception as error:  # onnxruntime raises several unrelated kinds
@@ -322,6 +321,22 @@ def _check_parity(spec: Spec, task: LightningModule, module: torch.nn.Module, da
             expected=f"outputs within {TOLERANCE:g} and equal payloads",
         )
     return len(cases), largest
+
+
+def _check_sizes(spec: Spec, module: torch.nn.Module, example: dict[str, torch.Tensor]) -> None:
+    """Raise if the network is larger or smaller than the one that the system can run."""
+    values = example | _ask(spec, module, example)
+    for name, axes in (spec.inputs | spec.outputs).items():
+        shape = tuple(values[name].shape)
+        fits = len(shape) == len(axes) and all(isinstance(a, str) or a == n for a, n in zip(axes, shape, strict=True))
+        if not fits:
+            raise TrainingError(f"{name} has another size than {spec.name} needs", found=str(shape), expected=str(axes))
+
+
+def _ask(spec: Spec, module: torch.nn.Module, inputs: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    with torch.inference_mode():
+        outputs = module(*(inputs[name] for name in spec.inputs))
+    return dict(zip(spec.outputs, outputs if isinstance(outputs, tuple) else (outputs,), strict=True))
 
 
 def _difference(found: NDArray[Any], expected: NDArray[Any]) -> float:

@@ -61,8 +61,9 @@ SPEC = Spec(
     model="ottava.systems.transcription.run:Transcriber",
     task="ottava.systems.transcription.train.task:TranscriptionTask",
     data="ottava.systems.transcription.train.data:TranscriptionData",
-    inputs={"features": ("batch", 2, "frames", 288)},
+    inputs={"features": ("batch", 2, "heard_frames", 288), "embedded": ("batch", 32, "frames", 99)},
     outputs={
+        "embedding": ("batch", 32, "heard_frames", 99),
         "onset": ("batch", "frames", 88),
         "frame": ("batch", "frames", 88),
         "offset": ("batch", "frames", 88),

@@ -2,8 +2,9 @@
 
 ``features (B, 2, T, 288)`` → U-Net → ``Z (B, z, T, 288)``, with no target of its own → semitones and their harmonics
 → convolutions that treat all pitches alike, beside a bottleneck that sees all pitches at once over a second of
-time → heads. Everything is convolutional over time, so a file can be cut into chunks with a margin of
-:attr:`PreStackedTranscriber.margin_frames` and stitched again exactly.
+time → heads. Everything is convolutional over time, so a file can be cut into chunks with a margin and stitched again
+exactly. That is done in two halves: the first has most of the work and looks half a second around each frame; with the
+margin that the bottleneck needs, it would do much of its work twice.
 
 The U-Net in front is the paper's idea (Pedersoli, Tzanetakis and Yi, ICASSP 2020). Its sizes, the pooling in
 frequency only, the transcription network behind it and the heads are ours.
@@ -126,14 +127,19 @@ class DrumNetwork(nn.Module):
         )
         self.context = nn.Sequential(*(_Dilated(hidden, d) for d in dilations))
         self.hits = nn.Conv1d(hidden, 2 * N_DRUMS, 3, padding=1)
-        self.margin_frames = len(widths) + sum(dilations) + 1
+        self.margins_frames = (len(widths), sum(dilations) + 1)  # of either half
         with torch.no_grad():
             assert self.hits.bias is not None
             self.hits.bias[:N_DRUMS] = -4.0
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Return logits (B, T, 10): onsets and velocities of each class."""
-        hits: Tensor = self.hits(self.context(self.enter(_flatten(self.bands(x)))))
+    def embed(self, x: Tensor) -> Tensor:
+        """Return the first half's view of each frame, (B, hidden, T)."""
+        embedded: Tensor = self.enter(_flatten(self.bands(x)))
+        return embedded
+
+    def forward(self, embedded: Tensor) -> Tensor:
+        """Return logits (B, T, 10), onsets and velocities of each class, from what :meth:`embed` returns."""
+        hits: Tensor = self.hits(self.context(embedded))
         return hits.transpose(1, 2)
 
 
@@ -151,7 +157,7 @@ class PreStackedTranscriber(nn.Module):
     z_channels : int
         Channels of the U-Net's output.
     width : int
-        Channels of each pitch in the transcription network.
+        Channels of each pitch in the transcription network; divides ``context``, and 96.
     context : int
         Width of the bottleneck that sees all pitches.
     dilations : sequence of int
@@ -169,6 +175,7 @@ class PreStackedTranscriber(nn.Module):
         dilations: tuple[int, ...] = (1, 2, 4, 8, 16),
     ) -> None:
         super().__init__()
+        self.width, self.n_semitones, self.for_notes = width, bins // 3, PITCHES + context // width
         self.unet = UNet(channels, z_channels, tuple(unet_widths))
         self.semitones = conv(channels + z_channels, width // 2, (3, 3), stride=(1, 3))
         self.harmonics = conv(width // 2 * len(HARMONICS), width, (1, 1))
@@ -185,10 +192,10 @@ class PreStackedTranscriber(nn.Module):
         self.merge = conv(width + share, width + width // 2, (3, 1))
         self.notes = nn.Conv2d(width + width // 2, 4, 1)
         self.drums = DrumNetwork(channels, bins)
-        # Frames around a frame that its outputs depend on: each layer's reach in time, added up.
+        # Frames around a frame that the outputs of either half depend on: each layer's reach in time, added up.
         levels = len(unet_widths) - 1
-        notes_reach = (1 + 2 * levels + 1 + (levels - 1) + 1) + (1 + 1 + 2) + sum(dilations) + 1
-        self.margin_frames = max(notes_reach, self.drums.margin_frames)
+        notes_reach = ((1 + 2 * levels + 1 + (levels - 1) + 1) + (1 + 1 + 2), sum(dilations) + 1)
+        self.margins_frames = tuple(max(pair) for pair in zip(notes_reach, self.drums.margins_frames, strict=True))
         # Onsets and offsets are rare; start from their usual frequency rather than from one half.
         with torch.no_grad():
             assert self.notes.bias is not None
@@ -208,24 +215,46 @@ class PreStackedTranscriber(nn.Module):
             ``onset``, ``frame``, ``offset``, ``velocity`` of shape (B, T, 88); ``drum_onset``, ``drum_velocity``
             (B, T, 5). All logits.
         """
-        return self.note_logits(features) | self.drum_logits(features)
+        return self.note_logits(self.embed_notes(features)) | self.drum_logits(self.embed_drums(features))
 
-    def note_logits(self, features: Tensor) -> dict[str, Tensor]:
-        """Return those of :meth:`forward` that speak of notes."""
+    def embed(self, features: Tensor) -> Tensor:
+        """Return the first half's view of each frame, (B, width, T, columns): for notes, then for drums."""
+        return torch.cat([self.embed_notes(features), self.embed_drums(features)], dim=3)
+
+    def embed_notes(self, features: Tensor) -> Tensor:
+        """Return the columns of :meth:`embed` that notes come from: one for each pitch, others for all together."""
         x = features * 2 - 1
         z, bottom = self.unet(x)
         semitones = self.semitones(torch.cat([x, z], dim=1))
         local = self.local(self._gather_harmonics(semitones))
         flat = torch.cat([_flatten(self.gather(local)), _flatten(self.lowest(bottom))], dim=1)
-        context = self.context(self.enter(flat))
+        return torch.cat([local, self._columns(self.enter(flat))], dim=3)
+
+    def embed_drums(self, features: Tensor) -> Tensor:
+        """Return the columns of :meth:`embed` that drums come from."""
+        return self._columns(self.drums.embed(features * 2 - 1))
+
+    def _columns(self, x: Tensor) -> Tensor:
+        """Turn (B, width * n, T) into (B, width, T, n)."""
+        return x.unflatten(1, (self.width, -1)).transpose(2, 3)
+
+    def note_logits(self, embedded: Tensor) -> dict[str, Tensor]:
+        """Return those of :meth:`forward` that speak of notes, from what :meth:`embed_notes` returns."""
+        local = embedded[..., :PITCHES]
+        context = self.context(_flatten(embedded[..., PITCHES:]))
         spread = self.spread(context).unflatten(1, (-1, PITCHES)).transpose(2, 3)
-        merged = self.merge(torch.cat([local, torch.relu(spread)], dim=1))
+        convolution, norm, activation = self.merge
+        # In two, as runtimes are quicker, and hold less, where the number of channels is a multiple of 16.
+        width, padding = self.width, convolution.padding
+        merged = F.conv2d(local, convolution.weight[:, :width], padding=padding)
+        merged = merged + F.conv2d(torch.relu(spread), convolution.weight[:, width:], padding=padding)
+        merged = activation(norm(merged))
         notes = self.notes(merged).permute(0, 2, 3, 1)
         return {name: notes[..., i] for i, name in enumerate(("onset", "frame", "offset", "velocity"))}
 
-    def drum_logits(self, features: Tensor) -> dict[str, Tensor]:
-        """Return those of :meth:`forward` that speak of drums; no other part of the network has to do with them."""
-        drums = self.drums(features * 2 - 1)
+    def drum_logits(self, embedded: Tensor) -> dict[str, Tensor]:
+        """Return those of :meth:`forward` that speak of drums, from what :meth:`embed_drums` returns."""
+        drums = self.drums(_flatten(embedded))
         return {"drum_onset": drums[..., :N_DRUMS], "drum_velocity": drums[..., N_DRUMS:]}
 
     def _gather_harmonics(self, semitones: Tensor) -> Tensor:
@@ -235,7 +264,7 @@ class PreStackedTranscriber(nn.Module):
         the network holds at any time.
         """
         below, above = -min(HARMONICS), max(HARMONICS)
-        padded = F.pad(semitones, (below, above + PITCHES - semitones.shape[3]))
+        padded = F.pad(semitones, (below, above + PITCHES - self.n_semitones))
         convolution, norm, activation = self.harmonics
         weight = convolution.weight.unflatten(1, (len(HARMONICS), -1))[..., 0].permute(0, 2, 3, 1)
         parts = []

@@ -166,9 +166,9 @@ class TranscriptionTask(L.LightningModule):
         features = batch["features"].contiguous(memory_format=torch.channels_last)
         logits: dict[str, Tensor] = {}
         if self.only != "drums":
-            logits |= self.network.note_logits(features)
+            logits |= self.network.note_logits(self.network.embed_notes(features))
         if self.only != "notes":
-            logits |= self.network.drum_logits(features)
+            logits |= self.network.drum_logits(self.network.embed_drums(features))
         return logits, losses(logits, batch)
 
     def training_step(self, batch: dict[str, Tensor], _: int) -> Tensor:
@@ -208,11 +208,11 @@ class TranscriptionTask(L.LightningModule):
         return warm_up_and_fall(self)
 
     def export_module(self) -> nn.Module:
-        """Return the network with probabilities in place of logits."""
-        return _Probabilities(self.network)
+        """Return the network in two halves, with probabilities in place of logits."""
+        return _Halves(self.network)
 
     def example_inputs(self, n_frames: int) -> dict[str, Tensor]:
-        """Return the features of a few struck and plucked tones, shape (1, 2, n_frames, 288)."""
+        """Return the features of a few struck and plucked tones, shape (1, 2, n_frames, 288), and their embedding."""
         extractor = LogFrequency()
         n_samples = n_frames * extractor.hop
         t = np.arange(n_samples) / extractor.rate_hz
@@ -220,27 +220,30 @@ class TranscriptionTask(L.LightningModule):
         for begin_s, hz in ((0.0, 220.0), (0.5, 277.2), (0.9, 329.6), (1.4, 110.0), (2.0, 440.0)):
             since = np.maximum(t - begin_s, 0)
             sound += sum(np.sin(2 * np.pi * n * hz * since) * 0.1 / n for n in range(1, 8)) * np.exp(-3 * since)
-        features = extractor.features(sound.astype(np.float32))
-        return {"features": torch.from_numpy(features)[None]}
+        features = torch.from_numpy(extractor.features(sound.astype(np.float32)))[None]
+        with torch.no_grad():
+            return {"features": features, "embedded": self.network.embed(features)}
 
     def decode_outputs(self, outputs: dict[str, NDArray[np.float32]]) -> Notes:
         """Return the notes of a batch of one."""
-        return decode({k: v[0] for k, v in outputs.items()}, frame_s=LogFrequency().frame_s)
+        return decode({k: v[0] for k, v in outputs.items() if k != "embedding"}, frame_s=LogFrequency().frame_s)
 
     def feature_parameters(self) -> dict[str, object]:
-        """Return how features are computed, and how far around a frame the network looks."""
-        return asdict(LogFrequency()) | {"margin_frames": self.network.margin_frames}
+        """Return how features are computed, and how far around a frame either half of the network looks."""
+        return asdict(LogFrequency()) | {"margins_frames": self.network.margins_frames}
 
 
-class _Probabilities(nn.Module):
-    """The network as it ships: a tuple of probabilities, in the order of the spec's outputs."""
+class _Halves(nn.Module):
+    """The two halves of the network side by side, as they ship. Returns a tuple in the order of the spec's outputs."""
 
     def __init__(self, network: nn.Module) -> None:
         super().__init__()
         self.network = network
 
-    def forward(self, features: Tensor) -> tuple[Tensor, ...]:
-        return tuple(torch.sigmoid(x) for x in self.network(features).values())
+    def forward(self, features: Tensor, embedded: Tensor) -> tuple[Tensor, ...]:
+        notes, drums = embedded[..., : self.network.for_notes], embedded[..., self.network.for_notes :]
+        logits = self.network.note_logits(notes) | self.network.drum_logits(drums)
+        return self.network.embed(features), *(torch.sigmoid(x) for x in logits.values())
 
 
 def _peaks(curve: Tensor, threshold: float) -> Tensor:
