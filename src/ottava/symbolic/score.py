@@ -32,6 +32,9 @@ __all__ = ["DEFAULT_TEMPO_QPM", "Part", "Score", "read_score"]
 DEFAULT_TEMPO_QPM = 120.0
 """Quarter notes per minute where a score marks no tempo: MIDI's own default."""
 
+DEFAULT_METER = (4, 4)
+"""Numerator and denominator where a score marks no meter, likewise."""
+
 NOMINAL_VELOCITY = 64
 """Velocity of notes whose source gives none."""
 
@@ -104,10 +107,18 @@ class Score:
         In the score's order, those with notes.
     tempos : tuple of (float, float)
         Position in quarter notes and tempo in quarter notes per minute, sorted; the first at position 0.
+    meters : tuple of (float, int, int)
+        Position in quarter notes, and numerator and denominator of the meter from there on, sorted; the first at
+        position 0.
+    upbeat_q : float
+        Length of an incomplete bar at the beginning, in quarter notes; 0 if there is none, or if the source does not
+        tell, as MIDI.
     """
 
     parts: tuple[Part, ...]
     tempos: tuple[tuple[float, float], ...]
+    meters: tuple[tuple[float, int, int], ...] = ((0.0, 4, 4),)
+    upbeat_q: float = 0.0
 
     def __iter__(self) -> Iterator[Part]:
         return iter(self.parts)
@@ -200,7 +211,8 @@ def _read_midi(path: Path, data: bytes) -> Score:
         parts.append(_part(track.name, track.program, drums, onset, duration, notes["pitch"], velocity))
     # By the MIDI standard the default tempo holds until the first mark, wherever that is.
     marks = [(tempo.time / score.tpq, tempo.qpm) for tempo in score.tempos]
-    return _score(parts, [(0.0, DEFAULT_TEMPO_QPM), *marks])
+    meters = [(mark.time / score.tpq, mark.numerator, mark.denominator) for mark in score.time_signatures]
+    return _score(parts, [(0.0, DEFAULT_TEMPO_QPM), *marks], meters)
 
 
 def _read_musicxml(path: Path, data: bytes) -> Score:
@@ -225,13 +237,19 @@ def _read_musicxml(path: Path, data: bytes) -> Score:
         for mark in part.iter_all(partitura.score.Tempo)
         if mark.bpm > 0 and mark.unit in (None, "q")
     ]
+    meters = [
+        (float(part.quarter_map(mark.start.t)) - _origin(part), mark.beats, mark.beat_type)
+        for part, _ in tables[:1]
+        for mark in part.iter_all(partitura.score.TimeSignature)
+    ]
+    upbeat_q = -_origin(tables[0][0]) if tables else 0.0
     parts = []
     for part, table in tables:
         program, drums = programs.get(part.id, (None, False))
         onset, duration = table["onset_quarter"] - _origin(part), table["duration_quarter"]
         velocity = np.full(len(table), NOMINAL_VELOCITY)
         parts.append(_part(part.part_name or "", program, drums, onset, duration, table["pitch"], velocity))
-    return _score(parts, tempos)
+    return _score(parts, tempos, meters, upbeat_q)
 
 
 def _origin(part: Any) -> float:
@@ -280,10 +298,23 @@ def _part(
     return Part(" ".join(name.split()), program, drums, *columns)
 
 
-def _score(parts: list[Part], tempos: list[tuple[float, float]]) -> Score:
-    """Drop empty parts and let the first tempo hold from the start."""
+def _score(
+    parts: list[Part],
+    tempos: list[tuple[float, float]],
+    meters: list[tuple[float, int, int]],
+    upbeat_q: float = 0.0,
+) -> Score:
+    """Drop empty parts and let the first tempo and meter hold from the start."""
+    signatures = {at: (beats, unit) for at, beats, unit in sorted(meters)}
+    if 0.0 not in signatures:
+        signatures[0.0] = next(iter(signatures.values()), DEFAULT_METER)
     marks = dict(sorted(tempos))
     if 0.0 not in marks:
         # Music before the first mark is taken at that mark's tempo; scores print it over the first full bar.
         marks[0.0] = next(iter(marks.values()), DEFAULT_TEMPO_QPM)
-    return Score(tuple(part for part in parts if len(part)), tuple(sorted(marks.items())))
+    return Score(
+        tuple(part for part in parts if len(part)),
+        tuple(sorted(marks.items())),
+        tuple((at, *meter) for at, meter in sorted(signatures.items())),
+        max(upbeat_q, 0.0),
+    )
