@@ -62,17 +62,25 @@ def test_voices_by_name(tmp_path, name, sings):
     assert read_score(path).parts[0].sings is sings
 
 
-def test_midi(tmp_path):
+@pytest.mark.parametrize("quarter_s", [0.25, 1.0])  # quicker and slower than the default
+def test_midi(tmp_path, quarter_s):
     path = tmp_path / "a.mid"
-    midi(path, [(0.5, 1.0, 60, 80), (2.0, 2.25, 62, 81)], name="MELODY", program=40, quarter_s=0.25)
+    notes = [(2, 4, 60, 80), (8, 9, 62, 81)]
+    midi(
+        path,
+        [(s * quarter_s, e * quarter_s, *note) for s, e, *note in notes],
+        name="MELODY",
+        program=40,
+        quarter_s=quarter_s,
+    )
     score = read_score(path)
     (part,) = score.parts
     assert (part.name, part.program, part.drums, part.instrument) == ("MELODY", 40, False, "bowed")
     assert part.start_q.tolist() == [2, 8]
     assert part.duration_q.tolist() == [2, 1]
     assert part.velocity.tolist() == [80, 81]
-    assert score.tempos == ((0.0, 240.0),)
-    np.testing.assert_allclose(score.notes().start_s, [0.5, 2.0])
+    assert score.tempos == ((0.0, 60 / quarter_s),)
+    np.testing.assert_allclose(score.notes().start_s, [2 * quarter_s, 8 * quarter_s])
 
 
 def test_midi_without_tempo_is_at_120_until_the_first_mark(tmp_path):

@@ -308,7 +308,8 @@ def _score(
     signatures = {at: (beats, unit) for at, beats, unit in sorted(meters)}
     if 0.0 not in signatures:
         signatures[0.0] = next(iter(signatures.values()), DEFAULT_METER)
-    marks = dict(sorted(tempos))
+    # Of marks at one position the last counts; the default comes first.
+    marks = dict(sorted(tempos, key=lambda mark: mark[0]))
     if 0.0 not in marks:
         # Music before the first mark is taken at that mark's tempo; scores print it over the first full bar.
         marks[0.0] = next(iter(marks.values()), DEFAULT_TEMPO_QPM)
