@@ -19,7 +19,19 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-__all__ = ["BARS", "HIGH_MIDI", "LOW_MIDI", "STEPS", "SYMBOLS", "BarVae", "Coded", "PaperVae", "mask", "paper_loss"]
+__all__ = [
+    "BARS",
+    "HIGH_MIDI",
+    "LOW_MIDI",
+    "STEPS",
+    "SYMBOLS",
+    "BarVae",
+    "Coded",
+    "PaperVae",
+    "divergence",
+    "mask",
+    "paper_loss",
+]
 
 BARS, STEPS, SYMBOLS = 8, 16, 47
 LOW_MIDI, HIGH_MIDI = 40, 84
