@@ -83,4 +83,6 @@ def test_bars_that_are_too_few():
     assert to_bars(line, 16, 4).shape == (4, 16)
     with pytest.raises(UsageError, match="20 steps; expected at most 1 bars of 16"):
         to_bars(line, 16, 1)
+    with pytest.raises(UsageError, match="bars of 0 steps; expected at least 1"):
+        to_bars(line, 0)
     assert to_bars(snap([], [], []), 16).shape == (0, 16)

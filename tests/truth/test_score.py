@@ -96,6 +96,22 @@ def test_midi_without_tempo_is_at_120_until_the_first_mark(tmp_path):
     np.testing.assert_allclose(read_score(tmp_path / "a.mid").notes().start_s, [1 + 2])
 
 
+def test_of_marks_at_one_position_the_last_counts(tmp_path):
+    import symusic
+
+    source = symusic.Score(480)
+    track = symusic.Track("", 0, False)
+    track.notes.append(symusic.Note(0, 480, 60, 64))
+    source.tracks.append(track)
+    for numerator, qpm in ((4, 90.0), (3, 60.0)):
+        source.time_signatures.append(symusic.TimeSignature(0, numerator, 4))
+        source.tempos.append(symusic.Tempo(0, qpm))
+    source.dump_midi(tmp_path / "a.mid")
+    score = read_score(tmp_path / "a.mid")
+    assert score.meters == ((0.0, 3, 4),)
+    assert score.tempos == ((0.0, 60.0),)
+
+
 def test_no_notes_is_an_empty_score(tmp_path):
     midi(tmp_path / "a.mid", [])
     score = read_score(tmp_path / "a.mid")

@@ -89,8 +89,10 @@ def to_bars(line: Line, steps: int, n_bars: int | None = None) -> NDArray[np.int
     ottava.errors.UsageError
         If a number is out of range, or there are notes beyond the last bar.
     """
+    if steps < 1:
+        raise UsageError(f"bars of {steps} steps", expected="at least 1")
     last = int(line.end[-1]) if len(line.end) else 0
-    if steps < 1 or (n_bars is not None and n_bars * steps < last):
+    if n_bars is not None and n_bars * steps < last:
         raise UsageError(
             "the notes do not fit these bars", found=f"{last} steps", expected=f"at most {n_bars} bars of {steps}"
         )

@@ -117,7 +117,7 @@ class Score:
 
     parts: tuple[Part, ...]
     tempos: tuple[tuple[float, float], ...]
-    meters: tuple[tuple[float, int, int], ...] = ((0.0, 4, 4),)
+    meters: tuple[tuple[float, int, int], ...] = ((0.0, *DEFAULT_METER),)
     upbeat_q: float = 0.0
 
     def __iter__(self) -> Iterator[Part]:
@@ -305,11 +305,11 @@ def _score(
     upbeat_q: float = 0.0,
 ) -> Score:
     """Drop empty parts and let the first tempo and meter hold from the start."""
-    signatures = {at: (beats, unit) for at, beats, unit in sorted(meters)}
+    # Of marks at one position the last counts; the default comes first.
+    signatures = {at: (beats, unit) for at, beats, unit in sorted(meters, key=lambda mark: mark[0])}
+    marks = dict(sorted(tempos, key=lambda mark: mark[0]))
     if 0.0 not in signatures:
         signatures[0.0] = next(iter(signatures.values()), DEFAULT_METER)
-    # Of marks at one position the last counts; the default comes first.
-    marks = dict(sorted(tempos, key=lambda mark: mark[0]))
     if 0.0 not in marks:
         # Music before the first mark is taken at that mark's tempo; scores print it over the first full bar.
         marks[0.0] = next(iter(marks.values()), DEFAULT_TEMPO_QPM)

@@ -142,7 +142,7 @@ def find_tune(score: Score, part: int | None = None) -> Tune:
 
 def _one_meter(score: Score) -> tuple[tuple[int, int], int]:
     """Return the meter and the steps to its bars."""
-    meters = {(beats, unit): at for at, beats, unit in reversed(score.meters)}
+    meters = {(beats, unit) for _, beats, unit in score.meters}
     if len(meters) > 1:
         found = ", ".join(f"{beats}/{unit}" for _, beats, unit in score.meters[:4])
         raise InputError("changes its meter", found=found, expected="one meter throughout")
