@@ -8,10 +8,12 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 from tunes import write_tune
 
+from ottava.cli.batch import _serial
 from ottava.results import Result
 
 
@@ -220,3 +222,17 @@ def test_json_of_the_example_writes_no_file(run, tmp_path):
     assert done.returncode == 0, done.stderr
     assert len(Result.from_dict(json.loads(done.stdout)).notes) > 50
     assert not list(tmp_path.iterdir())
+
+
+def test_what_goes_wrong_after_an_interrupt_is_still_an_interrupt():
+    def function(sources):
+        yield sources[0]
+        try:
+            raise KeyboardInterrupt
+        finally:
+            raise ValueError("cannot clear up")
+
+    outcomes = _serial(function, [Path("a"), Path("b"), Path("c")], {})
+    assert next(outcomes) == Path("a")
+    with pytest.raises(KeyboardInterrupt):
+        next(outcomes)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from threading import Thread
 
 import numpy as np
 import pytest
@@ -148,3 +149,17 @@ def test_reading_ahead_stops_when_it_is_closed():
     assert count <= 6
     time.sleep(0.2)
     assert len(seen) == count
+
+
+def test_an_interrupt_while_reading_ahead_starts_leaves_no_thread(monkeypatch):
+    start, started = Thread.start, []
+
+    def interrupted(thread):
+        start(thread)
+        started.append(thread)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Thread, "start", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        next(read_ahead(iter(range(10**9))))
+    assert [thread.is_alive() for thread in started] == [False]

@@ -230,8 +230,17 @@ def _serial(function: Function, sources: Sequence[Path], options: Mapping[str, A
         except OttavaError:
             raise
         except Exception as error:  # a defect of ours met by one input: the others still have their turn
+            if _follows_interrupt(error):
+                raise KeyboardInterrupt from error
             yield error
             done += 1
+
+
+def _follows_interrupt(error: BaseException | None) -> bool:
+    """Tell whether an error came while clearing up after Ctrl-C."""
+    while error is not None and not isinstance(error, KeyboardInterrupt):
+        error = error.__context__
+    return error is not None
 
 
 def _deliver(job: Job, result: Result, json: bool, force: bool) -> Exception | None:

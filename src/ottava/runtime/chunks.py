@@ -146,8 +146,9 @@ def read_ahead(items: Iterable[_T], depth: int = 4) -> Generator[_T, None, None]
             hand_over(False, error)
 
     thread = Thread(target=work, name="ottava read ahead", daemon=True)
-    thread.start()
     try:
+        # Ctrl-C may come while it starts, and has to wait for its end too.
+        thread.start()
         while True:
             is_item, value = waiting.get()
             if is_item:
@@ -158,7 +159,8 @@ def read_ahead(items: Iterable[_T], depth: int = 4) -> Generator[_T, None, None]
                 raise value
     finally:
         stopped.set()
-        thread.join()
+        if thread.ident is not None:
+            thread.join()
 
 
 def _run(network: Network, features: NDArray[np.float32], skip: int, size: int) -> dict[str, NDArray[Any]]:
