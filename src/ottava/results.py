@@ -8,6 +8,7 @@ compares like with like. Empty is valid everywhere: silence has no notes.
 
 from __future__ import annotations
 
+import base64
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields
@@ -19,7 +20,10 @@ from numpy.typing import ArrayLike, NDArray
 
 from ottava.errors import InputError, UsageError
 
-__all__ = ["DRUM_CLASSES", "FAMILIES", "SCHEMA", "Curves", "Notes", "Payload", "Result"]
+__all__ = [
+    "DRUM_CLASSES", "FAMILIES", "RELATIONS", "SCHEMA", "Bars", "Curves", "Labels", "MidiFile", "Notes", "Payload",
+    "Result",
+]  # fmt: skip
 
 SCHEMA = 1
 """Number of the JSON layout written by ``to_dict``. It grows when a reader of the old layout would fail."""
@@ -30,6 +34,10 @@ bass, bowed strings, winds and brass, voice."""
 
 DRUM_CLASSES: tuple[str, ...] = ("kick", "snare", "hi-hat", "toms", "cymbals")
 """Drum classes, in the order of the model's output."""
+
+RELATIONS: tuple[str, ...] = ("", "exact", "transposed", "varied", "contour")
+"""How a bar is made of an earlier one: not at all; equal; the same shape higher or lower; most of it equal; the same
+rhythm with the same ups and downs."""
 
 _INSTRUMENTS = (*FAMILIES, "drums")
 
@@ -254,11 +262,159 @@ class Curves(Payload):
         return f"Curves({len(self)} frames: {', '.join(self.values)})"
 
 
-_PAYLOADS: dict[str, type[Payload]] = {"Notes": Notes, "Curves": Curves}
+@dataclass(frozen=True, eq=False, repr=False)
+class Bars(Payload):
+    """Bars of a tune: what each says that is new, and which earlier bar it is made of.
+
+    Parameters
+    ----------
+    start_s, end_s : array_like of float, shape (n,)
+        Begin and end in seconds, in order; an upbeat may begin below 0.
+    nats : array_like of float, shape (n,)
+        Information that the bar adds to those before it, in nats; 0 or more.
+    leans_on : array_like of int, shape (n,)
+        Number of the earlier bar that it is made of, from 1 on; 0 if there is none.
+    relation : array_like of str, shape (n,)
+        One of :data:`RELATIONS`.
+    offset : array_like of int, shape (n,)
+        Semitones between the first notes of both, for a bar that leans on one.
+    confidence : array_like of float, shape (n,)
+        How sure the model is of where the bar comes from, or that it comes from none; from 0 to 1.
+    refused : array_like of str, shape (n,)
+        Why the bar could not be read; empty where it could.
+    """
+
+    start_s: NDArray[np.float64]
+    end_s: NDArray[np.float64]
+    nats: NDArray[np.float32]
+    leans_on: NDArray[np.int32]
+    relation: NDArray[np.str_]
+    offset: NDArray[np.int16]
+    confidence: NDArray[np.float32]
+    refused: NDArray[np.str_]
+
+    _dtypes: ClassVar[Mapping[str, Any]] = {
+        "start_s": np.float64,
+        "end_s": np.float64,
+        "nats": np.float32,
+        "leans_on": np.int32,
+        "relation": "U10",
+        "offset": np.int16,
+        "confidence": np.float32,
+        "refused": "U80",
+    }
+
+    if TYPE_CHECKING:
+
+        def __init__(
+            self,
+            start_s: ArrayLike,
+            end_s: ArrayLike,
+            nats: ArrayLike,
+            leans_on: ArrayLike,
+            relation: ArrayLike,
+            offset: ArrayLike,
+            confidence: ArrayLike,
+            refused: ArrayLike,
+        ) -> None: ...
+
+    def _validate(self) -> None:
+        for name in ("start_s", "end_s", "nats", "confidence"):
+            if not np.isfinite(getattr(self, name)).all():
+                raise InputError(f"{name} must be finite")
+        if (self.end_s <= self.start_s).any() or (np.diff(self.start_s) <= 0).any():
+            raise InputError("bars out of order", expected="start_s < end_s, and each after the one before")
+        if (self.nats < 0).any() or (self.confidence < 0).any() or (self.confidence > 1).any():
+            raise InputError("nats or confidence out of range", expected="nats of 0 or more, confidence from 0 to 1")
+        if (self.leans_on < 0).any() or ((self.leans_on > 0) != (self.relation != "")).any():
+            raise InputError("leans_on out of range", expected="a bar's number and its relation, or 0 and none")
+        unknown = set(self.relation.tolist()) - set(RELATIONS)
+        if unknown:
+            raise InputError("unknown relation", found=", ".join(sorted(unknown)), expected=", ".join(RELATIONS))
+
+    def __repr__(self) -> str:
+        return f"Bars({len(self)}: {int((self.relation == '').sum())} new, {self.nats.sum():.0f} nats)"
 
 
-def payload_from_dict(data: Mapping[str, Any]) -> Payload:
-    """Make a payload of the type that ``data`` names."""
+@dataclass(frozen=True, eq=False, repr=False)
+class Labels(Payload):
+    """One word for each of several things, in their order. Its plain data is a list.
+
+    Parameters
+    ----------
+    label : array_like of str, shape (n,)
+        The words.
+    """
+
+    label: NDArray[np.str_]
+
+    _dtypes: ClassVar[Mapping[str, Any]] = {"label": "U16"}
+
+    if TYPE_CHECKING:
+
+        def __init__(self, label: ArrayLike) -> None: ...
+
+    def to_dict(self) -> list[str]:  # type: ignore[override]
+        """Return the words as a list."""
+        return [str(word) for word in self.label]
+
+    @classmethod
+    def from_dict(cls, data: Any) -> Labels:
+        """Make the record of a list of words."""
+        if not isinstance(data, list) or not all(isinstance(word, str) for word in data):
+            raise InputError("these are no labels", found=type(data).__name__, expected="a list of words")
+        return cls(data)
+
+    def __repr__(self) -> str:
+        return f"Labels({' '.join(self.label[:16].tolist())}{' ...' if len(self) > 16 else ''})"
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class MidiFile(Payload):
+    """A MIDI file as it is to be written, with all that other payloads have no column for.
+
+    Parameters
+    ----------
+    data : array_like of uint8, shape (n,)
+        Its bytes.
+    """
+
+    data: NDArray[np.uint8]
+
+    _dtypes: ClassVar[Mapping[str, Any]] = {"data": np.uint8}
+
+    if TYPE_CHECKING:
+
+        def __init__(self, data: ArrayLike) -> None: ...
+
+    def _validate(self) -> None:
+        if self.data[:4].tobytes() != b"MThd":
+            raise InputError("is no MIDI file", found=repr(self.data[:4].tobytes()), expected="b'MThd'")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain data: the bytes in base 64."""
+        return {"type": "MidiFile", "data": base64.b64encode(self.data.tobytes()).decode("ascii")}
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> MidiFile:
+        """Make the record that ``to_dict`` described."""
+        try:
+            content = base64.b64decode(data["data"], validate=True)
+        except (KeyError, TypeError, ValueError) as error:
+            raise InputError("this is no MidiFile record", found=str(error), expected="data in base 64") from error
+        return cls(np.frombuffer(content, np.uint8))
+
+    def __repr__(self) -> str:
+        return f"MidiFile({len(self)} bytes)"
+
+
+_PAYLOADS: dict[str, type[Payload]] = {"Notes": Notes, "Curves": Curves, "Bars": Bars, "MidiFile": MidiFile}
+
+
+def payload_from_dict(data: Any) -> Payload:
+    """Make a payload of the type that ``data`` names; of labels, of their list."""
+    if isinstance(data, list):
+        return Labels.from_dict(data)
     kind = _PAYLOADS.get(str(data.get("type")))
     if kind is None:
         raise InputError("unknown payload type", found=repr(data.get("type")), expected=", ".join(sorted(_PAYLOADS)))

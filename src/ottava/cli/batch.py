@@ -134,6 +134,10 @@ def _suffixes(kind: str) -> tuple[str, ...]:
         from ottava.io.audio import SUFFIXES
 
         return tuple(SUFFIXES)
+    if kind == "score":
+        from ottava.symbolic.score import SUFFIXES as WRITTEN
+
+        return WRITTEN
     return {"midi": (".mid", ".midi"), "image": (".png", ".jpg", ".jpeg"), "text": (".txt",)}[kind]
 
 

@@ -1,8 +1,8 @@
 """Results to files: one function for each format, from a result to bytes, and one door that writes them.
 
 ===============  ==================================================================================
-``.mid .midi``   notes, one track for each instrument, drums on channel 10
-``.csv``         notes, one row each, with a header
+``.mid .midi``   notes, one track for each instrument, drums on channel 10; or the file that a verb made
+``.csv``         notes or bars, one row each, with a header
 ``.json``        the whole result, as :meth:`ottava.results.Result.from_dict` reads it
 ``.npz``         curves, as NumPy arrays by name
 ``.musicxml``    notes on a grid of sixteenths, one part for each instrument, for notation programs

@@ -10,7 +10,7 @@ from typing import TypeVar
 import numpy as np
 
 from ottava.errors import OutputError
-from ottava.results import Curves, Notes, Payload, Result
+from ottava.results import Bars, Curves, Labels, MidiFile, Notes, Payload, Result
 
 __all__ = ["only", "to_csv", "to_json", "to_midi", "to_npz"]
 
@@ -36,16 +36,30 @@ def only(result: Result, kind: type[PayloadT]) -> PayloadT:
 
 
 def to_midi(result: Result) -> bytes:
-    """Return the notes as a MIDI file. See :func:`ottava.io.midi.write_midi`."""
+    """Return the MIDI file that the result holds, or else one of its notes. See :func:`ottava.io.midi.write_midi`."""
     from ottava.io.midi import write_midi
 
+    for payload in result.payloads.values():
+        if isinstance(payload, MidiFile):
+            return payload.data.tobytes()
     return write_midi(only(result, Notes))
 
 
 def to_csv(result: Result) -> bytes:
-    """Return the notes as a table in UTF-8, times in seconds to the microsecond."""
+    """Return the bars, or if there are none the notes, as a table in UTF-8, times in seconds to the microsecond."""
     text = io.StringIO()
     rows = csv.writer(text, lineterminator="\n")
+    bars = next((payload for payload in result.payloads.values() if isinstance(payload, Bars)), None)
+    if bars is not None:
+        labels = result.payloads.get("form")
+        words = labels.label.tolist() if isinstance(labels, Labels) else [""] * len(bars)
+        rows.writerow(["bar", "label", *bars._dtypes])
+        for number, (word, row) in enumerate(zip(words, bars.rows(), strict=True), start=1):
+            numbers = {
+                k: f"{v:.6f}" if k.endswith("_s") else f"{v:.4f}" for k, v in row.items() if isinstance(v, float)
+            }
+            rows.writerow([number, word, *(row | numbers).values()])
+        return text.getvalue().encode()
     rows.writerow(["start_s", "end_s", "pitch_midi", "velocity", "confidence", "instrument"])
     for row in only(result, Notes).rows():
         start, end, pitch, velocity, confidence, instrument = row.values()

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ottava.report.section import Section, asset, spoken_time
-from ottava.results import DRUM_CLASSES, Notes
+from ottava.results import DRUM_CLASSES, Notes, Result
 from ottava.symbolic.instruments import drum_class_of_key
 
 __all__ = ["section"]
@@ -32,17 +32,17 @@ _CHIP = Template("""\
 solo</button></li>""")
 
 
-def section(notes: Notes, duration_s: float) -> Section:
+def section(notes: Notes, result: Result) -> Section:
     """Return what a page shows of notes.
 
     Parameters
     ----------
     notes : Notes
         In any order.
-    duration_s : float
-        Length of the recording in seconds.
+    result : Result
+        Where they stand; the length of its source is told.
     """
-    notes = notes.sorted()
+    notes, duration_s = notes.sorted(), result.duration_s
     instruments = [{"id": name, "label": _LABELS[name], "count": _count(notes, name)} for name in notes.instruments()]
     if not len(notes):
         return Section(f"No notes in {spoken_time(duration_s)} of sound.", asset("notes_empty.html"), _data(notes, []))

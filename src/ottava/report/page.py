@@ -18,15 +18,15 @@ from ottava import exporters
 from ottava.errors import InputError
 from ottava.io.audio import Audio
 from ottava.io.files import atomic_write, check_output
-from ottava.report import notes
+from ottava.report import bars, notes
 from ottava.report.section import Section, asset, spoken_time
 from ottava.report.sound import Sound, record
-from ottava.results import Curves, Notes, Payload, Result
+from ottava.results import Bars, Curves, Notes, Payload, Result
 
 __all__ = ["RENDERERS", "page", "save"]
 
-RENDERERS: dict[type[Payload], Callable[[Any, float], Section]] = {Notes: notes.section}
-"""How each payload type is shown: payload and length in seconds to a section. The others are not shown."""
+RENDERERS: dict[type[Payload], Callable[[Any, Result], Section]] = {Bars: bars.section, Notes: notes.section}
+"""How each payload type is shown: payload and result to a section. The others are not shown."""
 
 _SCRIPTS = ("player.js", "synth.js", "roll.js", "page.js")
 _DOWNLOADS = {
@@ -99,10 +99,9 @@ def page(result: Result, audio: Audio | str | os.PathLike[str] | None = None) ->
     """
     sound, absence = _find_sound(result, audio)
     duration_s = result.duration_s or (sound.duration_s if sound else 0.0)
+    shown = replace(result, duration_s=duration_s)
     sections = [
-        RENDERERS[type(payload)](payload, duration_s)
-        for payload in result.payloads.values()
-        if type(payload) in RENDERERS
+        RENDERERS[type(payload)](payload, shown) for payload in result.payloads.values() if type(payload) in RENDERERS
     ]
     name = _legible(PurePath(result.source).name or result.source)
     data: dict[str, Any] = {"duration": duration_s, "peak": "", "loudness": ""}
@@ -136,6 +135,8 @@ def page(result: Result, audio: Audio | str | os.PathLike[str] | None = None) ->
 def _find_sound(result: Result, audio: Audio | str | os.PathLike[str] | None) -> tuple[Sound | None, str]:
     """Return the recording if there is one, and the sentence for its absence, empty if it is in the page."""
     absence = "The recording is not inside this page. Choose the file to listen along."
+    if any(isinstance(payload, Bars) for payload in result.payloads.values()):
+        absence = "This is written music: the page plays its notes. With a recording in the same time, choose the file."
     if isinstance(audio, Audio):
         sound = record((audio.samples, audio.rate_hz))
     elif audio is not None:
@@ -176,6 +177,7 @@ def _warnings(result: Result) -> str:
 def _about(result: Result) -> str:
     # The name of the file is the title; its folder is nobody's business on a page that is passed on.
     rows = {"system": result.system, "model": result.model, **result.settings}
+    rows |= {key: PurePath(str(rows[key])).name for key in ("from", "toward") if rows.get(key)}
     return "\n".join(
         f"<dt>{escape(key.replace('_', ' '))}</dt><dd>{escape(_plain(value))}</dd>" for key, value in rows.items()
     )

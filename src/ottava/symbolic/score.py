@@ -1,10 +1,10 @@
-"""Read written music: MusicXML (``.mxl``, ``.musicxml``, ``.xml``) and MIDI, in quarter notes.
+"""Read written music: MusicXML (``.mxl``, ``.musicxml``, ``.xml``), ABC and MIDI, in quarter notes.
 
 A :class:`Score` keeps what :class:`ottava.results.Notes` has no room for: parts with their names, and musical
 time. It is what gets performed and rendered; :meth:`Score.notes` plays it straight, at its marked tempo.
 
-MusicXML is parsed by partitura (the ``[score]`` extra), MIDI by symusic. Repeats are not unfolded: music
-sounds once, in the order in which it is written.
+MusicXML is parsed by partitura, ABC by music21 (the ``[score]`` extra), MIDI by symusic. Repeats are not unfolded:
+music sounds once, in the order in which it is written.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from ottava.errors import InputError, MissingError
 from ottava.results import Notes
 from ottava.symbolic.instruments import family_of_program
 
-__all__ = ["DEFAULT_TEMPO_QPM", "Part", "Score", "read_score"]
+__all__ = ["DEFAULT_TEMPO_QPM", "SUFFIXES", "Part", "Score", "read_abc", "read_score"]
 
 DEFAULT_TEMPO_QPM = 120.0
 """Quarter notes per minute where a score marks no tempo: MIDI's own default."""
@@ -38,7 +38,8 @@ DEFAULT_METER = (4, 4)
 NOMINAL_VELOCITY = 64
 """Velocity of notes whose source gives none."""
 
-_SUFFIXES = (".mxl", ".musicxml", ".xml", ".mid", ".midi")
+SUFFIXES: tuple[str, ...] = (".mxl", ".musicxml", ".xml", ".abc", ".mid", ".midi")
+"""Of files that can be read."""
 # The sound that notation programs give to a vocal line is anything from oboe to choir; its name tells more.
 _SINGING = re.compile(
     r"voi(x|ces?)|voc[ei]|vocals?|canto|chant|gesang|(sing)?stimme|sång|zang|(mezzo)?sopran[oi]?|mezzo"
@@ -113,12 +114,16 @@ class Score:
     upbeat_q : float
         Length of an incomplete bar at the beginning, in quarter notes; 0 if there is none, or if the source does not
         tell, as MIDI.
+    bars_q : tuple of float
+        Where bars begin as they are written, complete or not, and at last where they end; empty if the source does not
+        tell, as MIDI.
     """
 
     parts: tuple[Part, ...]
     tempos: tuple[tuple[float, float], ...]
     meters: tuple[tuple[float, int, int], ...] = ((0.0, *DEFAULT_METER),)
     upbeat_q: float = 0.0
+    bars_q: tuple[float, ...] = ()
 
     def __iter__(self) -> Iterator[Part]:
         return iter(self.parts)
@@ -165,12 +170,12 @@ class Score:
 
 
 def read_score(path: str | os.PathLike[str]) -> Score:
-    """Read a MusicXML or MIDI file.
+    """Read a MusicXML, ABC or MIDI file.
 
     Parameters
     ----------
     path : path-like
-        ``.mxl``, ``.musicxml``, ``.xml``, ``.mid`` or ``.midi``.
+        ``.mxl``, ``.musicxml``, ``.xml``, ``.abc``, ``.mid`` or ``.midi``. Of several tunes in an ABC file, the first.
 
     Returns
     -------
@@ -182,16 +187,18 @@ def read_score(path: str | os.PathLike[str]) -> Score:
     ottava.errors.InputError
         If the file is missing, damaged, or of another kind.
     ottava.errors.MissingError
-        If partitura is needed and not installed.
+        If partitura or music21 is needed and not installed.
     """
     path = Path(path)
     suffix = path.suffix.lower()
-    if suffix not in _SUFFIXES:
-        raise InputError("this is no score", path=path, found=suffix or "no suffix", expected=", ".join(_SUFFIXES))
+    if suffix not in SUFFIXES:
+        raise InputError("this is no score", path=path, found=suffix or "no suffix", expected=", ".join(SUFFIXES))
     try:
         data = path.read_bytes()
     except OSError as error:
         raise InputError(f"cannot be read: {error.strerror}", path=path) from error
+    if suffix == ".abc":
+        return _first_tune(path, data)
     return _read_midi(path, data) if suffix in (".mid", ".midi") else _read_musicxml(path, data)
 
 
@@ -243,13 +250,92 @@ def _read_musicxml(path: Path, data: bytes) -> Score:
         for mark in part.iter_all(partitura.score.TimeSignature)
     ]
     upbeat_q = -_origin(tables[0][0]) if tables else 0.0
+    bars_q: list[float] = []
+    for part, _ in tables[:1]:
+        measures = sorted((measure.start.t, measure.end.t) for measure in part.iter_all(partitura.score.Measure))
+        ends = [start for start, _ in measures] + [end for _, end in measures[-1:]]
+        bars_q = [float(part.quarter_map(t)) - _origin(part) for t in ends]
     parts = []
     for part, table in tables:
         program, drums = programs.get(part.id, (None, False))
         onset, duration = table["onset_quarter"] - _origin(part), table["duration_quarter"]
         velocity = np.full(len(table), NOMINAL_VELOCITY)
         parts.append(_part(part.part_name or "", program, drums, onset, duration, table["pitch"], velocity))
-    return _score(parts, tempos, meters, upbeat_q)
+    return _score(parts, tempos, meters, upbeat_q, bars_q)
+
+
+def _first_tune(path: Path, data: bytes) -> Score:
+    for _, score in read_abc(data.decode("utf-8", "replace"), path):
+        return score
+    raise InputError("no tune in it", path=path, expected="ABC with X:, K: and notes")
+
+
+def read_abc(text: str, path: str | os.PathLike[str] | None = None) -> Iterator[tuple[str, Score]]:
+    """Yield the title and the score of each tune of an ABC file.
+
+    Parameters
+    ----------
+    text : str
+        One tune or several, each beginning with ``X:``.
+    path : path-like or None
+        Only for messages.
+
+    Raises
+    ------
+    ottava.errors.InputError
+        If a tune cannot be parsed.
+    ottava.errors.MissingError
+        If music21 is not installed.
+    """
+    try:
+        from music21 import converter
+    except ImportError as error:
+        raise MissingError("reading ABC needs music21", path=path, expected="pip install 'ottava[score]'") from error
+    head, *tunes = re.split(r"^(?=X:)", text, flags=re.MULTILINE)
+    for tune in tunes or [head]:
+        title = re.search(r"^T:\s*(.*?)\s*$", tune, flags=re.MULTILINE)
+        if not re.search(r"^K:", tune, flags=re.MULTILINE):
+            raise InputError("no ABC", path=path, found="no line K:", expected="a key, and notes after it")
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # remarks about what is not played
+                stream: Any = converter.parse(tune, format="abc")
+                score = _from_music21(stream.parts[0] if stream.parts else stream)
+        except Exception as error:  # music21 raises errors of many unrelated kinds
+            raise InputError(f"damaged ABC: {error}", path=path, found=title[1] if title else None) from error
+        yield (title[1] if title else ""), score
+
+
+def _from_music21(part: Any) -> Score:
+    measures = list(part.getElementsByClass("Measure"))
+    at = {id(measure): float(measure.offset) for measure in measures}
+    meters = [
+        (float(mark.getOffsetInHierarchy(part)), mark.numerator, mark.denominator)
+        for mark in part.recurse().getElementsByClass("TimeSignature")
+    ]
+    tempos = [
+        (float(mark.getOffsetInHierarchy(part)), float(mark.getQuarterBPM()))
+        for mark in part.recurse().getElementsByClass("MetronomeMark")
+        if mark.number
+    ]
+    rows = []
+    for measure in measures:
+        for note in measure.notes:
+            if getattr(note, "pitches", None) and not (note.tie and note.tie.type in ("stop", "continue")):
+                length, tied = float(note.quarterLength), note
+                while tied.tie and tied.tie.type in ("start", "continue"):
+                    tied = tied.next("Note")
+                    if tied is None or not tied.tie:
+                        break
+                    length += float(tied.quarterLength)
+                rows.append((at[id(measure)] + float(note.offset), length, max(p.midi for p in note.pitches)))
+    onset, duration, pitch = (list(column) for column in zip(*rows, strict=True)) if rows else ([], [], [])
+    tune = _part("", None, False, onset, duration, pitch, np.full(len(rows), NOMINAL_VELOCITY))
+    bars_q = [at[id(measure)] for measure in measures]
+    if measures:
+        bars_q.append(bars_q[-1] + float(measures[-1].duration.quarterLength))
+    upbeat_q = bars_q[1] if measures and measures[0].paddingLeft > 0 else 0.0
+    return _score([tune], tempos, meters, upbeat_q, bars_q)
 
 
 def _origin(part: Any) -> float:
@@ -303,6 +389,7 @@ def _score(
     tempos: list[tuple[float, float]],
     meters: list[tuple[float, int, int]],
     upbeat_q: float = 0.0,
+    bars_q: list[float] | None = None,
 ) -> Score:
     """Drop empty parts and let the first tempo and meter hold from the start."""
     # Of marks at one position the last counts; the default comes first.
@@ -318,4 +405,5 @@ def _score(
         tuple(sorted(marks.items())),
         tuple((at, *meter) for at, meter in sorted(signatures.items())),
         max(upbeat_q, 0.0),
+        tuple(bars_q or ()),
     )

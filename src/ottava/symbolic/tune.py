@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,11 +12,14 @@ from numpy.typing import NDArray
 from ottava.errors import InputError, UsageError
 from ottava.symbolic.bars import STEPS_PER_QUARTER, Line, snap, to_bars
 from ottava.symbolic.score import Part, Score
+from ottava.symbolic.upbeat import find_upbeat
 
 __all__ = ["Tune", "find_melody", "find_tune"]
 
 _MELODY = re.compile(r"melod(y|ie|ia)|tune|lead|solo|cantus|cantabile")
 _MOST_STEPS = 64
+_OFF_GRID = 0.2  # of a step
+_AGREED = 0.8  # length of the mean of unit vectors
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,18 +36,27 @@ class Tune:
         Which part of the score it is.
     why : str
         Why that part, in words.
-    start_q : float
-        Where the first bar begins, in quarter notes of the score: below 0 if it is an upbeat.
+    edges_q : ndarray of float64, shape (bars + 1,)
+        Where bars begin and the last one ends, in quarter notes of the score; the first is below 0 if it is an upbeat.
+    refused : tuple of str
+        Of each bar, why it does not count; empty for those that do.
     moved : float
         Share of notes that begin off the grid by more than a fifth of a step.
+    note_steps : ndarray of int64, shape (notes of the part,)
+        At which step each note of the part begins; -1 for those that have no place on the grid.
+    guessed_upbeat_q : float
+        Quarter notes before the first whole bar, where the score does not say it; 0 otherwise.
     """
 
     symbols: NDArray[np.int16]
     meter: tuple[int, int]
     part: int
     why: str
-    start_q: float
+    edges_q: NDArray[np.float64]
+    refused: tuple[str, ...]
     moved: float
+    note_steps: NDArray[np.int64]
+    guessed_upbeat_q: float = 0.0
 
     def __len__(self) -> int:
         return len(self.symbols)
@@ -100,25 +113,29 @@ def _leads(score: Score, index: int, others: list[int]) -> float:
     return float(((mine > top) & (voices == 1)).sum()) / STEPS_PER_QUARTER
 
 
-def find_tune(score: Score, part: int | None = None) -> Tune:
+def find_tune(score: Score, part: int | None = None, upbeat_q: float | None = None) -> Tune:
     """Return the melody of a score in bars.
 
     Parameters
     ----------
     score : Score
-        Of one meter.
+        Where bars begin is taken from the score, or from its meter if it does not tell.
     part : int or None
         Which part, from 0 on; :func:`find_melody` chooses when not given.
+    upbeat_q : float or None
+        Quarter notes before the first whole bar. When not given, as the score says; if it does not say, and begins with
+        a note, :func:`ottava.symbolic.upbeat.find_upbeat` does.
 
     Returns
     -------
     Tune
-        Where the score has an upbeat, the first bar is that, with rests before it.
+        In the meter that holds longest. Where the score has an upbeat, the first bar is that, with rests before it.
+        Bars of another length, or mostly off the grid, stand in their places, with the reason why they do not count.
 
     Raises
     ------
     ottava.errors.InputError
-        If there is no melody, the meter changes, or its bars have no whole number of sixteenth notes.
+        If there is no melody, or the bars of its meter have no whole number of sixteenth notes.
     ottava.errors.UsageError
         If there is no such part.
     """
@@ -128,28 +145,122 @@ def find_tune(score: Score, part: int | None = None) -> Tune:
         why = "as asked for"
     else:
         raise UsageError(f"there is no part {part + 1}", found=f"{len(score)} parts")
-    meter, steps = _one_meter(score)
     chosen = score.parts[part]
     sounding = chosen.duration_q > 0  # grace notes have no place on a grid
     start_q, pitch = chosen.start_q[sounding], chosen.pitch_midi[sounding]
     end_q = start_q + chosen.duration_q[sounding]
-    first_q = score.upbeat_q - steps / STEPS_PER_QUARTER if score.upbeat_q else 0.0
-    at = (start_q - first_q) * STEPS_PER_QUARTER
-    moved = float((np.abs(at - np.rint(at)) > 0.2).mean()) if len(at) else 0.0
-    line: Line = snap(start_q - first_q, end_q - first_q, pitch)
-    return Tune(to_bars(line, steps), meter, part, why, first_q, moved)
+    meter, steps = _main_meter(score, float(end_q.max(initial=0)))
+    late_q = _find_lateness(start_q)
+    start_q, end_q = start_q - late_q, end_q - late_q
+    if upbeat_q is None and not score.bars_q and not score.upbeat_q:
+        upbeat_q = _hear_upbeat(score, snap(start_q, end_q, pitch), steps, meter)
+    if upbeat_q is not None:
+        if not 0 <= upbeat_q < steps / STEPS_PER_QUARTER:
+            most = _words(steps / STEPS_PER_QUARTER)
+            raise UsageError(f"an upbeat of {upbeat_q} quarter notes", expected=f"0 or more, less than {most}")
+        score = replace(score, upbeat_q=upbeat_q, bars_q=())
+    begins, lengths = _find_bars(score, float(end_q.max(initial=0)), steps / STEPS_PER_QUARTER)
+    edges = np.append(begins, begins[-1:] + lengths[-1:])
+    heard_upbeat = upbeat_q if not score.bars_q and upbeat_q else 0.0
+
+    def place(at_q: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return positions in steps; bars of other lengths are cut to the usual one."""
+        bar = np.clip(np.searchsorted(edges, at_q + 1e-6, side="right") - 1, 0, len(begins) - 1)
+        within = np.minimum((at_q - begins[bar]) * STEPS_PER_QUARTER, steps)
+        return np.asarray(bar * steps + within)
+
+    at = place(start_q)
+    off = np.abs(at - np.rint(at)) > _OFF_GRID
+    line: Line = snap(at / STEPS_PER_QUARTER, place(end_q) / STEPS_PER_QUARTER, pitch)
+    inside = line.start < len(begins) * steps
+    line = Line(line.start[inside], np.minimum(line.end[inside], len(begins) * steps), line.pitch_midi[inside])
+    bar = np.minimum(at // steps, len(begins) - 1).astype(int)
+    loose = np.bincount(bar, off, len(begins)) > 0.5 * np.bincount(bar, minlength=len(begins))
+    refused = tuple(
+        f"{_words(length)} quarter notes long, not {_words(steps / STEPS_PER_QUARTER)}"
+        if abs(length * STEPS_PER_QUARTER - steps) > 1e-3
+        else "most notes lie off the grid of sixteenths"
+        if is_loose
+        else ""
+        for length, is_loose in zip(lengths, loose, strict=True)
+    )
+    if all(reason for reason, count in zip(refused, np.bincount(bar, minlength=len(begins)), strict=True) if count):
+        raise InputError("has no bar that could be read", found=next(reason for reason in refused if reason))
+    moved = float(off.mean()) if len(off) else 0.0
+    note_steps = np.full(len(chosen), -1, np.int64)
+    note_steps[sounding] = np.rint(at)
+    return Tune(
+        to_bars(line, steps, len(begins)), meter, part, why, edges + late_q, refused, moved, note_steps, heard_upbeat
+    )
 
 
-def _one_meter(score: Score) -> tuple[tuple[int, int], int]:
-    """Return the meter and the steps to its bars."""
-    meters = {(beats, unit) for _, beats, unit in score.meters}
-    if len(meters) > 1:
-        found = ", ".join(f"{beats}/{unit}" for _, beats, unit in score.meters[:4])
-        raise InputError("changes its meter", found=found, expected="one meter throughout")
-    ((beats, unit),) = meters
+def _find_lateness(start_q: NDArray[np.float64]) -> float:
+    """Return by how much all notes lie behind the grid, in quarter notes; 0 unless they agree."""
+    if not len(start_q):
+        return 0.0
+    turn = np.exp(2j * np.pi * STEPS_PER_QUARTER * start_q).mean()
+    late = float(np.angle(turn) / (2 * np.pi))
+    return late / STEPS_PER_QUARTER if np.abs(turn) > _AGREED and abs(late) > _OFF_GRID / 2 else 0.0
+
+
+def _hear_upbeat(score: Score, line: Line, steps: int, meter: tuple[int, int]) -> float | None:
+    """Return the upbeat of a score that does not tell: only one of a single meter that begins with a note can have
+    one.""" if len(score.meters) > 1 or not len(line.start) or line.start[0] > 0:
+        return None
+    return find_upbeat(line, steps, meter) / STEPS_PER_QUARTER
+
+
+def _words(quarters: float) -> str:
+    return f"{quarters:.3f}".rstrip("0").rstrip(".")
+
+
+def _main_meter(score: Score, end_q: float) -> tuple[tuple[int, int], int]:
+    """Return the meter that holds longest, and the steps to its bars."""
+    held: dict[tuple[int, int], float] = {}
+    ends = [at for at, _, _ in score.meters[1:]] + [max(end_q, score.meters[-1][0] + 1)]
+    for (begin, beats, unit), end in zip(score.meters, ends, strict=True):
+        held[beats, unit] = held.get((beats, unit), 0.0) + end - begin
+    beats, unit = max(held, key=lambda meter: held[meter])
     steps = beats * 4 * STEPS_PER_QUARTER / unit if unit else 0.0
     if not 1 <= steps <= _MOST_STEPS or steps != int(steps):
         raise InputError(
             "has bars that do not fit a grid", found=f"{beats}/{unit}", expected="a whole number of sixteenth notes"
         )
     return (beats, unit), int(steps)
+
+
+def _find_bars(score: Score, end_q: float, usual_q: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return where bars begin and how long they are, in quarter notes, as many as hold notes."""
+    written = _written_bars(score) or _metric_bars(score, end_q)
+    bars: list[tuple[float, float]] = []
+    for begin, length in written:
+        if length <= 1e-6:
+            continue
+        if bars and abs(bars[-1][1] + length - usual_q) < 1e-6:
+            bars[-1] = (bars[-1][0], usual_q)  # a bar with a repeat sign inside, or an upbeat after a short bar
+        else:
+            bars.append((begin, length))
+    if bars and bars[0][1] < usual_q - 1e-6:
+        bars[0] = (bars[0][0] + bars[0][1] - usual_q, usual_q)
+    if len(bars) > 1 and bars[-1][1] < usual_q - 1e-6:
+        bars[-1] = (bars[-1][0], usual_q)
+    begins, lengths = np.array(bars or [(0.0, usual_q)]).T
+    count = max(int(np.searchsorted(begins, end_q - 1e-6)), 1)
+    return begins[:count], lengths[:count]
+
+
+def _written_bars(score: Score) -> list[tuple[float, float]]:
+    return [(begin, end - begin) for begin, end in itertools.pairwise(score.bars_q)]
+
+
+def _metric_bars(score: Score, end_q: float) -> list[tuple[float, float]]:
+    bars = [(0.0, score.upbeat_q)] if score.upbeat_q else []
+    stops = [at for at, _, _ in score.meters[1:]] + [max(end_q, score.meters[-1][0] + 1e-3)]
+    for (begin, beats, unit), stop in zip(score.meters, stops, strict=True):
+        length = 4 * beats / unit if beats and unit else 4.0
+        at = max(begin, score.upbeat_q)
+        while at < stop - 1e-6:
+            is_last = stop == stops[-1]
+            bars.append((at, length if is_last else min(length, stop - at)))
+            at += length
+    return bars

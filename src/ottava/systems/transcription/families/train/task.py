@@ -16,7 +16,7 @@ from ottava.results import FAMILIES, Notes, check_choice
 from ottava.signal.logfreq import LogFrequency
 from ottava.systems.transcription.families.naming import FRAMES, HEARD, PITCHES
 from ottava.systems.transcription.families.train.network import FamilyNetwork
-from ottava.systems.transcription.train.task import load_network, save_network, warm_up_and_fall
+from ottava.training.networks import load_network, save_network, warm_up_and_fall
 
 __all__ = ["FamilyTask"]
 

@@ -1,0 +1,1 @@
+"""The torch side of naming players. Nothing that a verb reaches imports from here."""

@@ -1,0 +1,230 @@
+"""What is trained: to write tunes from their codes, also after one bar's code was changed for another's."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Any
+
+import lightning as L
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from ottava.corpora.songs import make_songs
+from ottava.results import RELATIONS, Labels
+from ottava.systems.structure.decode import Bars, write_bars
+from ottava.systems.structure.lines import ONSET, REACH, STEPS, find_reference, split_bars
+from ottava.systems.structure.train.network import StructureNetwork, Written, stored_nats, target_probabilities
+from ottava.training.networks import load_network, save_network, warm_up_and_fall
+
+__all__ = ["StructureTask"]
+
+_LEAST = 1e-6
+
+
+class StructureTask(L.LightningModule):
+    """Train :class:`StructureNetwork`.
+
+    The loss of a window is what it costs in nats to write its bars from sampled codes, plus ``beta`` times what the
+    codes store. A second window is the first with one bar replaced and all that is made of it
+    (:func:`.data.change_bar`): it is to be written from the first one's codes, but for the code of the replaced bar,
+    which is the second's own.
+
+    Parameters
+    ----------
+    width, heads, code, layers, hidden, apart, pointing, likeness
+        See :class:`StructureNetwork`.
+    beta : float
+        Weight of a nat in the codes against a nat in what is written.
+    change : float
+        Weight of the second window; 0 leaves it out.
+    teach : float
+        Weight of being shown which bar to point at.
+    learning_rate, warmup_steps, decay_share, weight_decay : float
+        AdamW, with warm-up, a plateau, and a linear fall over the last share of the steps.
+    initial_weights : str or None
+        ``.safetensors`` written by :meth:`save_weights`, to start from.
+    """
+
+    def __init__(
+        self,
+        width: int = 128,
+        heads: int = 4,
+        code: int = 32,
+        layers: int = 2,
+        hidden: int = 384,
+        apart: bool = False,
+        pointing: bool = True,
+        likeness: bool = True,
+        beta: float = 0.2,
+        change: float = 1.0,
+        teach: float = 3.0,
+        learning_rate: float = 1e-3,
+        warmup_steps: int = 200,
+        decay_share: float = 0.5,
+        weight_decay: float = 1e-2,
+        initial_weights: str | None = None,
+    ) -> None:
+        super().__init__()
+        self.save_hyperparameters(ignore=["initial_weights"])
+        self.network = StructureNetwork(width, heads, code, layers, hidden, apart, pointing, likeness)
+        self.beta, self.change, self.teach = beta, change, teach if pointing else 0.0
+        if initial_weights:
+            load_network(self.network, initial_weights)
+
+    def training_step(self, batch: dict[str, Tensor], _: int) -> Tensor:
+        """Return the loss of one batch."""
+        rhythm, line, real = batch["rhythm"], batch["line"], batch["real"]
+        mean, log_variance, _seen = self.network.encode(rhythm, line)
+        stored = _average(stored_nats(mean, log_variance), real)
+        codes = _sample(mean, log_variance)
+        written = self._cost(codes, rhythm, line, batch["source"], real)
+        warm = min(1.0, (self.global_step + 1) / max(self.hparams["warmup_steps"] * 5, 1))
+        loss = written + self.beta * warm * stored
+        self.log("train/stored", stored, prog_bar=True)
+        self.log("train/written", written, prog_bar=True)
+        if self.change:
+            other, other_variance, _seen = self.network.encode(batch["new_rhythm"], batch["new_line"])
+            mixed = torch.where(batch["changed"][..., None], _sample(other, other_variance), codes)
+            followed = self._cost(mixed, batch["new_rhythm"], batch["new_line"], batch["new_source"], real)
+            self.log("train/followed", followed, prog_bar=True)
+            loss = loss + self.change * followed
+        return loss
+
+    def _cost(self, codes: Tensor, rhythm: Tensor, line: Tensor, source: Tensor, real: Tensor) -> Tensor:
+        """Return nats a bar, and what pointing elsewhere than at the source costs."""
+        written = self.network.decode(codes, rhythm, line)
+        likely_rhythm, likely_line = target_probabilities(written, rhythm, line)
+        onset = (rhythm == ONSET).float()
+        # Pitches between onsets are heard nowhere, but let one bar's rhythm be put over another's line.
+        weight = onset + 0.1 * (1 - onset) * (line > 0)
+        nats = -likely_rhythm.clamp(_LEAST).log().sum(2) - (likely_line.clamp(_LEAST).log() * weight).sum(2)
+        cost = _average(nats, real)
+        if self.teach:
+            pointed = written.pointer.gather(2, source[..., None] + 1)[..., 0]
+            cost = cost + self.teach * _average(-pointed.clamp(_LEAST).log(), real * (line > 0).any(2))
+        return cost
+
+    def validation_step(self, batch: dict[str, Tensor], _: int) -> None:
+        """Log how tunes are written again from their codes, and what follows a change."""
+        for name, (value, count) in measure(self.network, batch).items():
+            if count:
+                self.log(f"valid/{name}", value, batch_size=count, prog_bar=name in ("free", "score"))
+
+    def configure_optimizers(self) -> dict[str, object]:
+        """Return AdamW with warm-up, a plateau and a linear fall."""
+        return warm_up_and_fall(self)
+
+    def save_weights(self, path: str | os.PathLike[str]) -> None:
+        """Write the network's weights as safetensors, to start another training from."""
+        save_network(self.network, path)
+
+    def export_module(self) -> nn.Module:
+        """Return encoder and decoder as one graph."""
+        return _Graph(self.network)
+
+    def example_inputs(self, n_bars: int) -> dict[str, Tensor]:
+        """Return the bars of a made-up song, again and again, with codes for them."""
+        song = make_songs(1)[0].symbols
+        symbols = np.resize(song, (min(n_bars, 300), song.shape[1]))
+        rhythm, line = (torch.from_numpy(x)[None] for x in split_bars(symbols, find_reference(song)))
+        codes = torch.randn(1, rhythm.shape[1], self.network.code, generator=torch.Generator().manual_seed(0))
+        return {"rhythm": rhythm, "line": line, "codes": codes, "past_rhythm": rhythm, "past_line": line}
+
+    def decode_outputs(self, outputs: dict[str, NDArray[np.float32]]) -> Labels:
+        """Return the likeliest rhythm of each step that is written anew, as words of a letter each."""
+        return Labels(["".join("-hox"[k] for k in bar) for bar in outputs["new_rhythm"][0].argmax(2)])
+
+    def feature_parameters(self) -> dict[str, object]:
+        """Return how bars are read."""
+        return {"steps": STEPS, "reach": REACH}
+
+
+class _Graph(nn.Module):
+    """Encoder and decoder side by side, as one graph."""
+
+    def __init__(self, network: StructureNetwork) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(
+        self, rhythm: Tensor, line: Tensor, codes: Tensor, past_rhythm: Tensor, past_line: Tensor
+    ) -> tuple[Tensor, ...]:
+        mean, log_variance, weights = self.network.encode(rhythm, line)
+        return (
+            mean,
+            log_variance,
+            torch.cat(weights, 1).transpose(1, 2),
+            *self.network.decode(codes, past_rhythm, past_line),
+        )
+
+
+def measure(network: StructureNetwork, batch: Mapping[str, Tensor]) -> dict[str, tuple[float, int]]:
+    """Return means over bars or symbols, and of how many they are.
+
+    ``free`` and ``forced``: share of symbols written again right from mean codes, after bars of its own and after the
+    true ones. ``stored_repeat``, ``stored_new``: nats in codes of equal and of unrelated bars, from the fifth on.
+    ``follow_KIND``: bars of that relation that follow a change wholly. ``collateral``: symbols that change elsewhere.
+    """
+    names = ("rhythm", "line", "new_rhythm", "new_line", "kind", "follows", "changed", "real", "steps")
+    rhythm, line, new_rhythm, new_line, kind, follows, changed, real, steps = (batch[n].numpy() for n in names)
+    with torch.no_grad():
+        mean, log_variance, _ = network.encode(batch["rhythm"], batch["line"])
+        new_mean, _, _ = network.encode(batch["new_rhythm"], batch["new_line"])
+        stored = stored_nats(mean, log_variance).numpy()
+    codes = mean.numpy()
+    swapped = np.where(changed[..., None], new_mean.numpy(), codes)
+
+    def decoder(
+        codes: NDArray[np.float32], rhythm: NDArray[np.int64], line: NDArray[np.int64]
+    ) -> dict[str, NDArray[np.float32]]:
+        with torch.no_grad():
+            written = network.decode(*map(torch.from_numpy, (codes, rhythm, line)))
+        return {name: value.numpy() for name, value in zip(Written._fields, written, strict=True)}
+
+    free, _ = write_bars(decoder, codes, steps)
+    edited, _ = write_bars(decoder, swapped, steps)
+    inside = (np.arange(rhythm.shape[2]) < steps[:, None, None]) & (real[..., None] > 0)
+    right = _equal(free, (rhythm, line))
+    hit = _equal(edited, (new_rhythm, new_line))
+    moved = ~_equal(edited, free)
+    whole = (hit | ~inside).all(2)
+    after = (np.arange(rhythm.shape[1]) > changed.argmax(1)[:, None]) & (real > 0)
+    elsewhere = inside & (after & ~follows)[..., None]
+    sounding = (line > 0).any(2) & (real > 0)
+    later = sounding & (np.arange(rhythm.shape[1]) >= 4)
+    found = {
+        "free": (right[inside].mean(), int(inside.sum())),
+        "stored_repeat": _median(stored[later & (kind == 1)]),
+        "stored_new": _median(stored[later & (kind == 0)]),
+        "collateral": _mean(moved[elsewhere]),
+    }
+    for number, name in enumerate(RELATIONS[1:], start=1):
+        found[f"follow_{name}"] = _mean(whole[follows & (kind == number)])
+    found["follow_symbols"] = _mean(hit[inside & follows[..., None]])
+    exact, exact_n = found["follow_exact"]
+    found["score"] = (found["free"][0] + exact - found["collateral"][0], exact_n)
+    return {name: (float(value), count) for name, (value, count) in found.items()}
+
+
+def _equal(a: Bars, b: Bars) -> NDArray[np.bool_]:
+    """Return where symbols are equal: the same rhythm, and where a note begins, the same pitch."""
+    return np.asarray((a[0] == b[0]) & ((a[1] == b[1]) | (a[0] != ONSET)))
+
+
+def _mean(values: NDArray[np.generic]) -> tuple[float, int]:
+    return (float(values.mean()) if len(values) else 0.0), len(values)
+
+
+def _median(values: NDArray[np.floating[Any]]) -> tuple[float, int]:
+    return (float(np.median(values)) if len(values) else 0.0), len(values)
+
+
+def _average(values: Tensor, weights: Tensor) -> Tensor:
+    return (values * weights).sum() / weights.sum().clamp(1)
+
+
+def _sample(mean: Tensor, log_variance: Tensor) -> Tensor:
+    return mean + torch.randn_like(mean) * (0.5 * log_variance).exp()
