@@ -204,8 +204,8 @@ def _find_lateness(start_q: NDArray[np.float64]) -> float:
 
 
 def _hear_upbeat(score: Score, line: Line, steps: int, meter: tuple[int, int]) -> float | None:
-    """Return the upbeat of a score that does not tell: only one of a single meter that begins with a note can have
-    one.""" if len(score.meters) > 1 or not len(line.start) or line.start[0] > 0:
+    """Return the upbeat of a score that does not tell; one that changes its meter, or begins with a rest, has none."""
+    if len(score.meters) > 1 or not len(line.start) or line.start[0] > 0:
         return None
     return find_upbeat(line, steps, meter) / STEPS_PER_QUARTER
 

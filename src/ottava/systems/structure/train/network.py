@@ -2,10 +2,10 @@
 
 What differs from the paper's (:mod:`.paper`), and why:
 
-* Heads are shared by all bars and attention knows distances only, so that tunes may have any length, and codes may be
-  moved.
-* The encoder's attention is told how alike each pair of bars is, in rhythm, pitches and shape; it learns what to do with
-  that.
+* Heads are shared by all bars and attention knows distances only, so that tunes may have any length, and codes may
+  be moved.
+* The encoder's attention is told how alike each pair of bars is, in rhythm, pitches and shape, and learns what that
+  is good for.
 * The decoder writes each symbol either anew or as that of the bar it points at, its pitch moved by an offset. What a
   repeated bar has to store is then where it comes from; when that changes, so does the repeat, transposed or not.
 """
