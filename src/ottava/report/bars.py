@@ -7,6 +7,7 @@ from html import escape
 from string import Template
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ottava.report.section import Section, asset
 from ottava.results import Bars, Curves, Labels, Notes, Result
@@ -85,11 +86,12 @@ def _draw(bars: Bars, words: list[str], changed: list[str], notes: Notes) -> str
 
 def _arcs(bars: Bars) -> list[str]:
     drawn = []
+    longest = (np.arange(1, len(bars) + 1) - bars.leans_on)[bars.leans_on > 0].max(initial=1)
     for i in np.flatnonzero(bars.leans_on > 0).tolist():
         j = int(bars.leans_on[i]) - 1
         begin, end = (j + 0.5) * _BAR, (i + 0.5) * _BAR
-        # The highest arcs touch the upper edge: an arc's height grows with the root of its width.
-        high = _ARCS - 4 - (_ARCS - 12) * np.sqrt((i - j) / max(len(bars) - 1, 1))
+        # Heights grow with the root of the width; the curve goes three quarters of the way to its control points.
+        high = _ARCS - 4 - (_ARCS - 12) / 0.75 * np.sqrt((i - j) / max(int(longest), 1))
         kind = str(bars.relation[i])
         drawn.append(
             f'<path class="arc {kind}" opacity="{0.25 + 0.75 * float(bars.confidence[i]):.2f}" '
@@ -121,11 +123,11 @@ def _draw_attention(curves: Curves, words: list[str]) -> str:
     if heads is not None:
         panels += [(f"Encoder, head {k + 1}", heads[:, k]) for k in range(heads.shape[1])]
     drawn = "".join(f"<figure>{_matrix(values)}<figcaption>{title}</figcaption></figure>" for title, values in panels)
-    return f'<h3>Attention</h3><p class="faint">Rows look at columns; bar 1 is above, and left.</p><div
-    class="heads">{drawn}</div>'
+    head = '<h3>Attention</h3><p class="faint">Rows look at columns; bar 1 is above, and left.</p>'
+    return f'{head}<div class="heads">{drawn}</div>'
 
 
-def _matrix(values: np.ndarray) -> str:
+def _matrix(values: NDArray[np.float32]) -> str:
     n = len(values)
     cells = [
         f'<rect x="{j}" y="{i}" width="1" height="1" opacity="{min(float(values[i, j]), 1):.2f}"/>'
