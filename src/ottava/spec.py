@@ -29,9 +29,13 @@ class Verb:
     summary : str
         One line for help texts.
     accepts : tuple of str
-        Kinds of input: ``"audio"``, ``"midi"``, ``"image"``, ``"text"``.
+        Kinds of input: ``"audio"``, ``"score"``, ``"image"``, ``"text"``.
     returns : tuple of str
         Names of the payload types in the :class:`ottava.results.Result`.
+    formats : tuple of str
+        Suffixes of the files that the command line writes when nothing else is asked for.
+    stem : str
+        What their names have after the input's, so that they are not its.
     """
 
     name: str
@@ -39,6 +43,8 @@ class Verb:
     summary: str
     accepts: tuple[str, ...]
     returns: tuple[str, ...]
+    formats: tuple[str, ...] = ("json",)
+    stem: str = ""
 
 
 @dataclass(frozen=True, slots=True)

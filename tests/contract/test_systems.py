@@ -14,9 +14,9 @@ import pytest
 import soundfile
 
 from ottava.pipelines import VERBS
-from ottava.pipelines.listen import find_example
 from ottava.results import Result
 from ottava.runtime.cards import read_card
+from ottava.runtime.examples import find_example
 from ottava.runtime.load import load
 from ottava.runtime.session import Session
 from ottava.runtime.weights import find_weights

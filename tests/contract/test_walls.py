@@ -54,7 +54,7 @@ class Wall:
             raise ModuleNotFoundError("blocked: " + name, name=name)
 
 sys.meta_path.insert(0, Wall())
-from ottava.pipelines.listen import find_example
+from ottava.runtime.examples import find_example
 from ottava.spec import resolve
 
 for verb in {verbs!r}:

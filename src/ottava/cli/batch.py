@@ -70,17 +70,17 @@ def run(
     is_pipeline = verb.function.startswith("ottava.pipelines")
     example = example or (is_pipeline and not inputs)
     if example:
-        from ottava.pipelines.listen import find_example
+        from ottava.runtime.examples import find_example
 
-        inputs = (*inputs, str(find_example()))
+        inputs = (*inputs, str(find_example(verb.accepts[0])))
     if not inputs:
         raise UsageError(f"{verb.name} needs an input", expected="files, folders or patterns, or --example")
     formats = _formats(format, out)
     if not formats and not (json and out is None):
-        formats = ["mid" if "Notes" in verb.returns else "json", *(["html"] if is_pipeline else [])]
+        formats = list(verb.formats)
     if example:
         out = out or Path.cwd()  # not beside the example, which lies inside the package
-    planned = _plan(find_files(inputs, verb.accepts), out, formats)
+    planned = _plan(find_files(inputs, verb.accepts), out, formats, verb.stem)
     ready, failures = _check(planned, force=force, skip_existing=skip_existing)
     skipped = len(planned) - len(ready) - len(failures)
     if "npz" in formats and "curves" in options:
@@ -138,10 +138,10 @@ def _suffixes(kind: str) -> tuple[str, ...]:
         from ottava.symbolic.score import SUFFIXES as WRITTEN
 
         return WRITTEN
-    return {"midi": (".mid", ".midi"), "image": (".png", ".jpg", ".jpeg"), "text": (".txt",)}[kind]
+    return {"image": (".png", ".jpg", ".jpeg"), "text": (".txt",)}[kind]
 
 
-def _plan(found: Mapping[Path, Path], out: Path | None, formats: Sequence[str]) -> list[Job]:
+def _plan(found: Mapping[Path, Path], out: Path | None, formats: Sequence[str], stem: str) -> list[Job]:
     """Name the files to write: beside the input, or under ``out`` in the folders below the one given."""
     if out is not None and _is_file(out):
         if len(found) > 1:
@@ -152,7 +152,7 @@ def _plan(found: Mapping[Path, Path], out: Path | None, formats: Sequence[str]) 
     shared = Counter(bases.values())
     bases = {source: base if shared[base] == 1 else base.with_name(source.name) for source, base in bases.items()}
     jobs = [
-        Job(source, tuple(base.with_name(f"{base.name}.{format}") for format in formats))
+        Job(source, tuple(base.with_name(f"{base.name}{stem}.{format}") for format in formats))
         for source, base in bases.items()
     ]
     targets = Counter(path for job in jobs for path in job.outputs)

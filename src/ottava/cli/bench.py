@@ -66,9 +66,9 @@ def bench(
     found = find_verb(verb)
     threads = threads or default_threads()
     if not inputs:
-        from ottava.pipelines.listen import find_example
+        from ottava.runtime.examples import find_example
 
-        inputs = (str(find_example()),)
+        inputs = (str(find_example(found.accepts[0])),)
     rows = []
     for path in find_files(inputs, found.accepts):
         # A new process each: the greatest memory of a process only ever grows.

@@ -73,7 +73,7 @@ def _model(spec: Spec) -> str:
 
 
 def _example(function: str) -> str:
-    from ottava.pipelines.listen import find_example
+    from ottava.runtime.examples import find_example
 
     result = resolve(function)(find_example())
     if not any(len(payload) for payload in result.payloads.values()):

@@ -34,7 +34,7 @@ def _flag(group: Group, help: str, *names: str) -> Parameter:
 
 def _common(
     *inputs: Annotated[str, Parameter(help="Files, folders (with all below) and patterns such as '*.flac'.")],
-    example: Annotated[bool, _flag(_FILES, "Use the sound that comes with Ottava.")] = False,
+    example: Annotated[bool, _flag(_FILES, "Use the example that comes with Ottava.")] = False,
     out: Annotated[
         Path | None,
         Parameter(

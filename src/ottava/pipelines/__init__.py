@@ -11,6 +11,7 @@ VERBS: tuple[Verb, ...] = (
         summary="Write down what is heard, as MIDI and as a page to look at.",
         accepts=("audio",),
         returns=("Notes",),
+        formats=("mid", "html"),
     ),
 )
 """The verbs of pipelines, described like those of systems so that the command line treats them alike."""

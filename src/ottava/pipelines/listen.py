@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
-from importlib import resources
 from pathlib import Path
 from typing import Any, overload
 
-from ottava.errors import MissingError, OttavaError
+from ottava.errors import OttavaError
 from ottava.io.files import check_output
 from ottava.results import Result
 from ottava.systems.transcription.run import transcribe
 
-__all__ = ["find_example", "listen"]
+__all__ = ["listen"]
 
 _SUFFIXES = (".mid", ".html")
 
@@ -120,18 +119,3 @@ def _write(result: Result, targets: list[Path], force: bool) -> Result:
     for path in targets:
         result.save(path, force=force)
     return result
-
-
-def find_example() -> Path:
-    """Return the sound that comes with Ottava.
-
-    Raises
-    ------
-    ottava.errors.MissingError
-        If the installation lacks it.
-    """
-    folder = Path(str(resources.files("ottava") / "examples"))
-    found = sorted(folder.glob("*.ogg"))
-    if not found:
-        raise MissingError("the example sound is missing", path=folder, expected="a file *.ogg; install ottava again")
-    return found[0]

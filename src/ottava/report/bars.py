@@ -1,5 +1,6 @@
 """Bars on a page: letters, arcs from each bar to the one it is made of, the melody, and what each bar says that is
-new."""
+new.
+"""
 
 from __future__ import annotations
 

@@ -23,8 +23,17 @@ def save_network(network: nn.Module, path: str | os.PathLike[str]) -> None:
         file.write(safetensors.torch.save({k: v.contiguous() for k, v in network.state_dict().items()}))
 
 
-def load_network(network: nn.Module, path: str | os.PathLike[str]) -> None:
+def load_network(network: nn.Module, path: str | os.PathLike[str], *, part: str = "network.") -> None:
     """Take weights from a ``.safetensors`` file or from a checkpoint of a run.
+
+    Parameters
+    ----------
+    network : torch.nn.Module
+        Gets the weights.
+    path : path-like
+        The file.
+    part : str
+        With what the names of the wanted weights begin in a checkpoint.
 
     Raises
     ------
@@ -34,7 +43,7 @@ def load_network(network: nn.Module, path: str | os.PathLike[str]) -> None:
     try:
         if Path(path).suffix == ".ckpt":
             state = load_checkpoint(Path(path))["state_dict"]
-            weights = {name.removeprefix("network."): value for name, value in state.items()}
+            weights = {name.removeprefix(part): value for name, value in state.items() if name.startswith(part)}
         else:
             weights = safetensors.torch.load_file(path)
         network.load_state_dict(weights)

@@ -23,6 +23,7 @@ SPEC = Spec(
             summary="Tell what each bar of a tune says that is new, and which earlier bar it is made of.",
             accepts=("score",),
             returns=("Labels", "Bars", "Notes"),
+            formats=("html",),
         ),
         Verb(
             name="vary",
@@ -30,6 +31,8 @@ SPEC = Spec(
             summary="Change bars of a tune; what is made of them changes with them.",
             accepts=("score",),
             returns=("MidiFile", "Bars", "Notes"),
+            formats=("mid",),
+            stem=".varied",
         ),
     ),
     model="ottava.systems.structure.run:StructureModel",

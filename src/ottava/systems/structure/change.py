@@ -65,12 +65,11 @@ def change(model: StructureModel, melody: Melody, new: dict[int, NDArray[np.int1
     places = sorted(new)
     swapped[places] = model.encode(rhythm, line).mean[places]
     # Bars before the first change are given, so that both writings start from what really is there.
-    given = [*range(places[0]), *places]
+    given = (np.arange(len(symbols)) < places[0]) | np.isin(np.arange(len(symbols)), places)
     width = np.array([steps])
-    before, _ = write_bars(
-        model.decode, codes[None], width, {i: (melody.rhythm[None, i], melody.line[None, i]) for i in given}
-    )
-    after, leans = write_bars(model.decode, swapped[None], width, {i: (rhythm[None, i], line[None, i]) for i in given})
+    old_bars, new_bars = (melody.rhythm[None], melody.line[None]), (rhythm[None], line[None])
+    before, _ = write_bars(model.decode, codes[None], width, (old_bars, given[None]))
+    after, leans = write_bars(model.decode, swapped[None], width, (new_bars, given[None]))
     old, now = (join_bars(bars[0][0], bars[1][0], melody.reference, steps) for bars in (before, after))
     source = np.full(len(symbols), -1)
     spoilt = kept = 0
@@ -114,7 +113,7 @@ def draw_bars(
     codes = model.encode(rhythm, line).mean
     for at in places:
         codes[at] = model.prior.draw(codes, known, at, rng)
-        given = {i: (rhythm[None, i], line[None, i]) for i in range(at)}
+        given = (rhythm[None, : at + 1], line[None, : at + 1]), np.arange(at + 1)[None] < at
         written, _ = write_bars(model.decode, codes[None, : at + 1], np.array([steps]), given)
         rhythm[at], line[at] = written[0][0, at], written[1][0, at]
         # What was written may be other than what was drawn; what follows goes with what is there.

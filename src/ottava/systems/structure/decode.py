@@ -55,7 +55,7 @@ def write_bars(
     decoder: Decoder,
     codes: NDArray[np.float32],
     steps: NDArray[np.int64],
-    given: Mapping[int, Bars] | None = None,
+    given: tuple[Bars, NDArray[np.bool_]] | None = None,
 ) -> tuple[Bars, NDArray[np.float32]]:
     """Write bars in their order, each the likeliest.
 
@@ -67,8 +67,8 @@ def write_bars(
         One for each bar.
     steps : ndarray of int, shape (batch,)
         Steps to the bar.
-    given : dict of int to Bars or None
-        Bars that are not written but taken as they are, by their places: rhythm and line (batch, STEPS).
+    given : tuple of Bars and ndarray of bool, shape (batch, bars), or None
+        Bars of which some are not written but taken as they are, and which.
 
     Returns
     -------
@@ -83,12 +83,15 @@ def write_bars(
     leans = np.zeros((batch, n, n), np.float32)
     inside = np.arange(STEPS) < steps[:, None]
     for i in range(n):
-        if given and i in given:
-            rhythm[:, i], line[:, i] = given[i]
+        taken = np.zeros(batch, bool) if given is None else given[1][:, i]
+        if given is not None and taken.all():
+            rhythm[:, i], line[:, i] = given[0][0][:, i], given[0][1][:, i]
             continue
         written = decoder(codes[:, : i + 1], rhythm[:, : i + 1], line[:, : i + 1])
         of_rhythm, of_line = mix(written, (rhythm, line), i)
         rhythm[:, i] = np.where(inside, of_rhythm[:, :, :OUTSIDE].argmax(2), OUTSIDE)
         line[:, i] = settle(rhythm[:, i], of_line[:, :, 1:].argmax(2) + 1)
         leans[:, i, : i + 1] = written["pointer"][:, i, 1:]
+        if given is not None:
+            rhythm[taken, i], line[taken, i] = given[0][0][taken, i], given[0][1][taken, i]
     return (rhythm, line), leans

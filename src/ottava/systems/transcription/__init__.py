@@ -56,6 +56,7 @@ SPEC = Spec(
             summary="Turn sound into notes, labelled by instrument family, and drum hits.",
             accepts=("audio",),
             returns=("Notes",),
+            formats=("mid",),
         ),
     ),
     model="ottava.systems.transcription.run:Transcriber",

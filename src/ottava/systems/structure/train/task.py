@@ -185,11 +185,13 @@ def measure(network: StructureNetwork, batch: Mapping[str, Tensor]) -> dict[str,
         return {name: value.numpy() for name, value in zip(Written._fields, written, strict=True)}
 
     free, _ = write_bars(decoder, codes, steps)
-    edited, _ = write_bars(decoder, swapped, steps)
+    # The changed bar is given, so that what follows is judged by whether it follows, not by how well that is written.
+    edited, _ = write_bars(decoder, swapped, steps, ((new_rhythm, new_line), changed))
+    unedited, _ = write_bars(decoder, codes, steps, ((rhythm, line), changed))
     inside = (np.arange(rhythm.shape[2]) < steps[:, None, None]) & (real[..., None] > 0)
     right = _equal(free, (rhythm, line))
     hit = _equal(edited, (new_rhythm, new_line))
-    moved = ~_equal(edited, free)
+    moved = ~_equal(edited, unedited)
     whole = (hit | ~inside).all(2)
     after = (np.arange(rhythm.shape[1]) > changed.argmax(1)[:, None]) & (real > 0)
     elsewhere = inside & (after & ~follows)[..., None]
