@@ -1,6 +1,6 @@
 """Count how onsets lie in the bars of written tunes, and measure how well that finds upbeats.
 
-    python benchmarks/upbeat.py --tunes tunes.npz
+    python benchmarks/upbeat.py --tunes tunes
 
 Counts in the training split, and writes ``src/ottava/symbolic/upbeat.json``. Then the tunes of the other splits are put
 to the test: those that begin with a bar as they are, and those that begin with an upbeat without the rests before it,
@@ -20,6 +20,7 @@ from ottava.corpora.tunes import TuneItem, load_tunes
 from ottava.io.files import atomic_write
 from ottava.symbolic.bars import Line, from_bars
 from ottava.symbolic.upbeat import LENGTHS, score_upbeats
+from ottava.systems.structure.train.data import SHIPPED
 from ottava.training.evaluate import render_csv
 from ottava.training.provenance import provenance
 
@@ -35,7 +36,8 @@ def meter_of(tune: TuneItem) -> tuple[int, int]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--tunes", type=Path, required=True)
-    tunes = load_tunes(parser.parse_args().tunes)
+    folder = parser.parse_args().tunes
+    tunes = [tune for source in SHIPPED for tune in load_tunes(folder / f"{source}.npz")]
     usual = {}
     for meter in METERS:
         steps = meter[0] * 16 // meter[1]

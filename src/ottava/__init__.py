@@ -14,11 +14,13 @@ from typing import Any
 
 __version__ = "0.1.0"
 
-__all__ = ["__version__", "listen", "load", "transcribe"]
+__all__ = ["__version__", "listen", "load", "structure", "transcribe", "vary"]
 
 # Where each public name lives. The stub beside this file gives editors and type checkers the same, with types.
 _HOMES = {
     "transcribe": "ottava.systems.transcription.run:transcribe",
+    "structure": "ottava.systems.structure.run:structure",
+    "vary": "ottava.systems.structure.vary:vary",
     "listen": "ottava.pipelines.listen:listen",
     "load": "ottava.runtime.load:load",
 }

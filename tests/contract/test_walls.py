@@ -44,7 +44,8 @@ def test_listing_the_systems_imports_nothing_heavy():
 
 
 def test_every_verb_works_where_training_packages_cannot_be_imported():
-    verbs = [verb.function for spec in iter_specs() for verb in spec.verbs] + ["ottava.pipelines.listen:listen"]
+    verbs = [(verb.function, verb.accepts[0]) for spec in iter_specs() for verb in spec.verbs]
+    verbs.append(("ottava.pipelines.listen:listen", "audio"))
     printed = python(f"""
 import sys
 
@@ -57,8 +58,8 @@ sys.meta_path.insert(0, Wall())
 from ottava.runtime.examples import find_example
 from ottava.spec import resolve
 
-for verb in {verbs!r}:
-    print(len(resolve(verb)(find_example()).notes))
+for verb, kind in {verbs!r}:
+    print(len(resolve(verb)(find_example(kind)).notes))
 """)
     assert len(printed.split()) == len(verbs)
     assert all(int(count) > 0 for count in printed.split())

@@ -154,6 +154,47 @@ def make(
 
 
 @app.command
+def tunes(
+    out: Path,
+    *,
+    openewld: Path | None = None,
+    pop909: Path | None = None,
+    nottingham: Path | None = None,
+    music21: Annotated[bool, Parameter(negative="", show_default=False)] = False,
+    force: bool = False,
+) -> int:
+    """Gather melodies in bars, to train the structure model and to test it: a file for each source.
+
+    Tunes that share many bars are one family; families, not tunes, are divided into training, validation and test.
+
+    Parameters
+    ----------
+    out : path
+        Folder of the files.
+    openewld : path
+        OpenEWLD, lead sheets.
+    pop909 : path
+        POP909, pop songs.
+    nottingham : path
+        Nottingham, folk tunes; GPL-3, so for testing only.
+    music21 : bool
+        The public-domain books that come with the package music21.
+    force : bool
+        Overwrite what exists.
+    """
+    from ottava.corpora.tunes import gather_tunes
+
+    given = {"openewld": openewld, "pop909": pop909, "nottingham": nottingham}
+    folders = {source: folder for source, folder in given.items() if folder is not None}
+    chosen: dict[str, Path | None] = {**folders, **({"music21": None} if music21 else {})}
+    if not chosen:
+        raise UsageError("no source of tunes", expected="--openewld, --pop909, --nottingham or --music21")
+    for source, count in gather_tunes(chosen, out, force=force).items():
+        print(f"{out / source}.npz: {count} tunes")
+    return 0
+
+
+@app.command
 def alter(
     soundfont: Path,
     out: Path,

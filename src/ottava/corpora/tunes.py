@@ -10,7 +10,7 @@ import itertools
 import os
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from importlib.util import find_spec as find_module
 from pathlib import Path
@@ -21,12 +21,12 @@ from numpy.typing import NDArray
 from ottava.corpora.corpus import hashed_split
 from ottava.corpora.names import find_corpus
 from ottava.errors import InputError, MissingError, UsageError
-from ottava.io.files import atomic_write
+from ottava.io.files import atomic_write, check_output
 from ottava.symbolic.bars import ONSET, Line, snap, to_bars
 from ottava.symbolic.score import Score, read_abc, read_score
 from ottava.symbolic.tune import find_tune
 
-__all__ = ["BOOKS", "SOURCES", "TuneItem", "group_families", "load_tunes", "read_tunes", "save_tunes"]
+__all__ = ["BOOKS", "SOURCES", "TuneItem", "gather_tunes", "group_families", "load_tunes", "read_tunes", "save_tunes"]
 
 BOOKS: tuple[str, ...] = ("ryansMammoth", "oneills1850")
 """Folders of music21's corpus: collections printed in 1883 and 1903. Their encoders let music21 distribute them."""
@@ -218,6 +218,42 @@ def _bar_pairs(symbols: NDArray[np.int16]) -> set[bytes]:
         if len(onsets) >= 4:
             found.add(np.where(both >= ONSET, both - onsets[0] + 64, both).tobytes())
     return found
+
+
+def gather_tunes(
+    folders: Mapping[str, Path | None], out: str | os.PathLike[str], *, force: bool = False
+) -> dict[str, int]:
+    """Write the tunes of several sources, each into a file of its own, after grouping all of them into families.
+
+    Parameters
+    ----------
+    folders : dict of str to Path or None
+        Sources, and where each lies; see :func:`read_tunes`.
+    out : path-like
+        Folder of the files, ``SOURCE.npz``.
+    force : bool
+        Overwrite files.
+
+    Returns
+    -------
+    dict of str to int
+        Tunes of each source.
+
+    Raises
+    ------
+    ottava.errors.OutputError
+        If a file exists and ``force`` is not set. Nothing is written then.
+    """
+    out = Path(out)
+    out.mkdir(parents=True, exist_ok=True)
+    for source in folders:
+        check_output(out / f"{source}.npz", force=force)
+    read = {source: list(read_tunes(source, folder)) for source, folder in folders.items()}
+    grouped = iter(group_families(item for items in read.values() for item in items))
+    return {
+        source: save_tunes(itertools.islice(grouped, len(items)), out / f"{source}.npz", force=force)
+        for source, items in read.items()
+    }
 
 
 def save_tunes(tunes: Iterable[TuneItem], path: str | os.PathLike[str], *, force: bool = False) -> int:

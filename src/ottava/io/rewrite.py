@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from ottava.errors import InputError
 
-__all__ = ["NoteChange", "rewrite_notes"]
+__all__ = ["NoteChange", "count_beginnings", "rewrite_notes"]
 
 _NOTE_OFF, _NOTE_ON = 0x80, 0x90
 
@@ -105,6 +105,17 @@ def rewrite_notes(
     rest += [_Event(final, 0, last[0].data if last else b"\xff\x2f\x00")]
     chunks[index] = (b"MTrk", _write(rest))
     return b"".join(kind + len(content).to_bytes(4, "big") + content for kind, content in chunks)
+
+
+def count_beginnings(data: bytes) -> int:
+    """Return how many notes begin in a MIDI file, whether they end or not.
+
+    Raises
+    ------
+    ottava.errors.InputError
+        If it is damaged.
+    """
+    return sum(event.is_note(True) for kind, content in _split(data) if kind == b"MTrk" for event in _parse(content))
 
 
 def _take_out(events: list[_Event], channel: int, note: NoteChange) -> None:

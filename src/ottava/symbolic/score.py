@@ -24,6 +24,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ottava.errors import InputError, MissingError
+from ottava.io.rewrite import count_beginnings
 from ottava.results import Notes
 from ottava.symbolic.instruments import family_of_program
 
@@ -209,6 +210,10 @@ def _read_midi(path: Path, data: bytes) -> Score:
         score = symusic.Score.from_midi(data)
     except Exception as error:  # symusic raises whatever its C++ core threw
         raise InputError(f"damaged MIDI: {error}", path=path) from error
+    if score.tpq <= 0 or any(tempo.mspq <= 0 for tempo in score.tempos):
+        raise InputError("damaged MIDI", path=path, found="a tempo or time base of zero")
+    if not any(len(track.notes) for track in score.tracks) and (begun := count_beginnings(data)):
+        raise InputError("damaged MIDI", path=path, found=f"{begun} notes that begin and never end")
     parts = []
     for track in score.tracks:
         notes = track.notes.numpy()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 import re
 from dataclasses import dataclass, replace
 
@@ -44,6 +45,9 @@ class Tune:
         Share of notes that begin off the grid by more than a fifth of a step.
     note_steps : ndarray of int64, shape (notes of the part,)
         At which step each note of the part begins; -1 for those that have no place on the grid.
+    left_out : int
+        Notes of the part that sound with others: those below another that begins with them, and those that are cut
+        where the next begins.
     guessed_upbeat_q : float
         Quarter notes before the first whole bar, where the score does not say it; 0 otherwise.
     """
@@ -56,6 +60,7 @@ class Tune:
     refused: tuple[str, ...]
     moved: float
     note_steps: NDArray[np.int64]
+    left_out: int = 0
     guessed_upbeat_q: float = 0.0
 
     def __len__(self) -> int:
@@ -113,7 +118,9 @@ def _leads(score: Score, index: int, others: list[int]) -> float:
     return float(((mine > top) & (voices == 1)).sum()) / STEPS_PER_QUARTER
 
 
-def find_tune(score: Score, part: int | None = None, upbeat_q: float | None = None) -> Tune:
+def find_tune(
+    score: Score, part: int | None = None, upbeat_q: float | None = None, most_bars: int | None = None
+) -> Tune:
     """Return the melody of a score in bars.
 
     Parameters
@@ -125,6 +132,8 @@ def find_tune(score: Score, part: int | None = None, upbeat_q: float | None = No
     upbeat_q : float or None
         Quarter notes before the first whole bar. When not given, as the score says; if it does not say, and begins with
         a note, :func:`ottava.symbolic.upbeat.find_upbeat` does.
+    most_bars : int or None
+        Of a longer tune nothing is worked out.
 
     Returns
     -------
@@ -135,7 +144,8 @@ def find_tune(score: Score, part: int | None = None, upbeat_q: float | None = No
     Raises
     ------
     ottava.errors.InputError
-        If there is no melody, or the bars of its meter have no whole number of sixteenth notes.
+        If there is no melody, the bars of its meter have no whole number of sixteenth notes, none of them can be read,
+        or there are too many.
     ottava.errors.UsageError
         If there is no such part.
     """
@@ -150,6 +160,10 @@ def find_tune(score: Score, part: int | None = None, upbeat_q: float | None = No
     start_q, pitch = chosen.start_q[sounding], chosen.pitch_midi[sounding]
     end_q = start_q + chosen.duration_q[sounding]
     meter, steps = _main_meter(score, float(end_q.max(initial=0)))
+    last_q = float(end_q.max(initial=0))
+    if most_bars is not None and last_q * STEPS_PER_QUARTER > most_bars * steps:
+        found = f"{math.ceil(last_q * STEPS_PER_QUARTER / steps)} bars"
+        raise InputError("is too long", found=found, expected=f"at most {most_bars}")
     late_q = _find_lateness(start_q)
     start_q, end_q = start_q - late_q, end_q - late_q
     if upbeat_q is None and not score.bars_q and not score.upbeat_q:
@@ -172,6 +186,7 @@ def find_tune(score: Score, part: int | None = None, upbeat_q: float | None = No
     at = place(start_q)
     off = np.abs(at - np.rint(at)) > _OFF_GRID
     line: Line = snap(at / STEPS_PER_QUARTER, place(end_q) / STEPS_PER_QUARTER, pitch)
+    left_out = len(at) - len(line.start) + _count_cut(np.rint(at), np.rint(place(end_q)))
     inside = line.start < len(begins) * steps
     line = Line(line.start[inside], np.minimum(line.end[inside], len(begins) * steps), line.pitch_midi[inside])
     bar = np.minimum(at // steps, len(begins) - 1).astype(int)
@@ -190,8 +205,25 @@ def find_tune(score: Score, part: int | None = None, upbeat_q: float | None = No
     note_steps = np.full(len(chosen), -1, np.int64)
     note_steps[sounding] = np.rint(at)
     return Tune(
-        to_bars(line, steps, len(begins)), meter, part, why, edges + late_q, refused, moved, note_steps, heard_upbeat
+        to_bars(line, steps, len(begins)),
+        meter,
+        part,
+        why,
+        edges + late_q,
+        refused,
+        moved,
+        note_steps,
+        left_out,
+        heard_upbeat,
     )
+
+
+def _count_cut(start: NDArray[np.float64], end: NDArray[np.float64]) -> int:
+    """Return how many of the distinct beginnings have a note that goes on beyond the next."""
+    begins, which = np.unique(start, return_inverse=True)
+    last = np.zeros(len(begins))
+    np.maximum.at(last, which, end)
+    return int((last[:-1] > begins[1:]).sum())
 
 
 def _find_lateness(start_q: NDArray[np.float64]) -> float:

@@ -31,6 +31,8 @@ __all__ = [
 
 MOST_BARS = 1000
 """Longest tune, in bars: attention compares each bar with every other."""
+LEARNED_STEPS = (8, 12, 16)
+"""Steps to the bar of the tunes that the network has learned from."""
 
 
 class Melody(NamedTuple):
@@ -240,7 +242,7 @@ def find_line(source: Any, part: int | None = None, upbeat: float | None = None)
     score = source if isinstance(source, Score) else read_score(source)
     path = None if isinstance(source, Score) else source
     try:
-        tune = find_tune(score, None if part is None else part - 1, upbeat)
+        tune = find_tune(score, None if part is None else part - 1, upbeat, MOST_BARS)
     except InputError as error:
         raise InputError(error.message, path=path, found=error.found, expected=error.expected) from error
     if tune.symbols.shape[1] > STEPS:
@@ -250,8 +252,6 @@ def find_line(source: Any, part: int | None = None, upbeat: float | None = None)
             found=f"{tune.meter[0]}/{tune.meter[1]}",
             expected=f"bars of at most {STEPS} sixteenth notes",
         )
-    if len(tune) > MOST_BARS:
-        raise InputError("is too long", path=path, found=f"{len(tune)} bars", expected=f"at most {MOST_BARS}")
     reference = find_reference(tune.symbols)
     return Melody(score, tune, reference, *split_bars(tune.symbols, reference))
 
@@ -266,6 +266,10 @@ def remarks(melody: Melody) -> tuple[str, ...]:
     if refused:
         more = f" and {len(refused) - 5} more" if len(refused) > 5 else ""
         said.append(f"Bars that do not count: {', '.join(refused[:5])}{more}.")
+    if tune.symbols.shape[1] not in LEARNED_STEPS:
+        said.append(f"The network has not learned bars of {tune.meter[0]}/{tune.meter[1]}.")
+    if tune.left_out:
+        said.append(f"{tune.left_out} notes sound together with others, and were left out or cut.")
     if tune.moved > 0.05:
         said.append(f"{tune.moved:.0%} of the notes were moved to the grid of sixteenth notes.")
     far = np.abs(from_bars(tune.symbols).pitch_midi - melody.reference) > REACH

@@ -22,7 +22,10 @@ from ottava.systems.structure.lines import OUTSIDE, PITCHES, REACH, STEPS, find_
 from ottava.systems.structure.relations import Relations, find_relations, transfer
 from ottava.training.order import Order
 
-__all__ = ["StructureData", "TuneWindows", "change_bar"]
+__all__ = ["SHIPPED", "StructureData", "TuneWindows", "change_bar", "read_splits"]
+
+SHIPPED: tuple[str, ...] = ("openewld", "pop909", "music21")
+"""Sources whose licences let anyone use what was learned from them."""
 
 
 def change_bar(bars: Bars, relations: Relations, at: int, new: Bars) -> tuple[Bars, NDArray[np.bool_]]:
@@ -193,13 +196,34 @@ def _ornament(rhythm: NDArray[np.int64], line: NDArray[np.int64], rng: np.random
     line[:] = settle(rhythm, line)
 
 
+def read_splits(tunes: str, sources: list[str], *, seed: int = 0) -> dict[str, list[TuneItem]]:
+    """Return the tunes of training and of validation.
+
+    Parameters
+    ----------
+    tunes : str
+        Folder written by ``ottava data tunes``, or ``"made"``.
+    sources : list of str
+        Which of its files.
+    seed : int
+        Of made-up songs.
+    """
+    if tunes == "made":
+        songs = make_songs(40, seed=seed)
+        return {"train": songs[8:], "validation": songs[:8]}
+    items = [item for source in sources for item in load_tunes(Path(tunes) / f"{source}.npz")]
+    return {split: [item for item in items if item.split == split] for split in ("train", "validation")}
+
+
 class StructureData(L.LightningDataModule):
     """Tunes to train on.
 
     Parameters
     ----------
     tunes : str
-        File written by ``ottava data tunes``; ``"made"`` makes songs up, to try the training itself.
+        Folder written by ``ottava data tunes``; ``"made"`` makes songs up, to try the training itself.
+    sources : list of str
+        Which of its files to learn from.
     bars_in_batch : int
         Windows times bars of each.
     lengths : list of int
@@ -215,6 +239,7 @@ class StructureData(L.LightningDataModule):
     def __init__(
         self,
         tunes: str,
+        sources: list[str] | None = None,
         bars_in_batch: int = 384,
         lengths: list[int] | None = None,
         made_share: float = 0.4,
@@ -222,20 +247,14 @@ class StructureData(L.LightningDataModule):
         seed: int = 0,
     ) -> None:
         super().__init__()
-        self.tunes, self.bars_in_batch, self.made_share = tunes, bars_in_batch, made_share
+        self.tunes, self.sources = tunes, sources or list(SHIPPED)
+        self.bars_in_batch, self.made_share = bars_in_batch, made_share
         self.lengths = tuple(lengths or (16, 32, 64))
         self.workers, self.seed = workers, seed
 
     def setup(self, stage: str | None = None) -> None:
         """Read the tunes, or make some up."""
-        if self.tunes == "made":
-            songs = make_songs(40, seed=self.seed)
-            self.of_split = {"train": songs[4:], "validation": songs[:4]}
-        else:
-            items = load_tunes(Path(self.tunes))
-            self.of_split = {
-                split: [tune for tune in items if tune.split == split] for split in ("train", "validation")
-            }
+        self.of_split = read_splits(self.tunes, self.sources, seed=self.seed)
 
     def train_dataloader(self) -> DataLoader[dict[str, Tensor]]:
         """Return batches without end."""

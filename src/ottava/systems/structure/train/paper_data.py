@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import lightning as L
 import numpy as np
 import torch
@@ -11,10 +9,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, TensorDataset
 
-from ottava.corpora.songs import make_songs
-from ottava.corpora.tunes import TuneItem, load_tunes
+from ottava.corpora.tunes import TuneItem
 from ottava.errors import InputError
 from ottava.symbolic.bars import ONSET, REST
+from ottava.systems.structure.train.data import SHIPPED, read_splits
 from ottava.systems.structure.train.paper import BARS, HIGH_MIDI, LOW_MIDI, STEPS
 from ottava.training.order import Order
 
@@ -80,7 +78,7 @@ class PaperStructureData(L.LightningDataModule):
     Parameters
     ----------
     tunes : str
-        File written by ``ottava data tunes``; ``"made"`` makes songs up.
+        Folder written by ``ottava data tunes``; ``"made"`` makes songs up.
     single : bool
         Single bars, for the first stage.
     batch_size : int
@@ -95,12 +93,7 @@ class PaperStructureData(L.LightningDataModule):
 
     def setup(self, stage: str | None = None) -> None:
         """Read the tunes, or make some up."""
-        if self.tunes == "made":
-            songs = make_songs(40)
-            parts = {"train": songs[8:], "validation": songs[:8]}
-        else:
-            items = load_tunes(Path(self.tunes))
-            parts = {split: [item for item in items if item.split == split] for split in ("train", "validation")}
+        parts = read_splits(self.tunes, list(SHIPPED))
         self.of_split = {split: beginnings(items) for split, items in parts.items()}
 
     def train_dataloader(self) -> DataLoader[Tensor]:

@@ -64,7 +64,7 @@ class PaperStructureTask(L.LightningModule):
         return loss
 
     def validation_step(self, batch: tuple[Tensor, ...], _: int) -> None:
-        """Log what the authors' evaluation prints: accuracy after bars of its own and after true ones, and divergence."""
+        """Log what the authors' evaluation prints: accuracy after its own and after true bars, and divergence."""
         (symbols,) = batch
         n = len(symbols)
         logits, coded = self.network(symbols)

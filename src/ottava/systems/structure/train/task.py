@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
-from typing import Any
 
 import lightning as L
 import numpy as np
@@ -13,9 +11,9 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from ottava.corpora.songs import make_songs
-from ottava.results import RELATIONS, Labels
-from ottava.systems.structure.decode import Bars, write_bars
+from ottava.results import Labels
 from ottava.systems.structure.lines import ONSET, REACH, STEPS, find_reference, split_bars
+from ottava.systems.structure.train.measure import measure
 from ottava.systems.structure.train.network import StructureNetwork, Written, stored_nats, target_probabilities
 from ottava.training.networks import load_network, save_network, warm_up_and_fall
 
@@ -109,9 +107,22 @@ class StructureTask(L.LightningModule):
 
     def validation_step(self, batch: dict[str, Tensor], _: int) -> None:
         """Log how tunes are written again from their codes, and what follows a change."""
-        for name, (value, count) in measure(self.network, batch).items():
+        found = measure(self._encode, self._decode, {name: value.numpy() for name, value in batch.items()})
+        for name, (value, count) in found.items():
             if count:
-                self.log(f"valid/{name}", value, batch_size=count, prog_bar=name in ("free", "score"))
+                self.log(f"valid/{name}", value, batch_size=count, prog_bar=name == "free")
+        score = sum(found[name][0] for name in ("free", "follow_exact", "follow_varied")) - found["collateral"][0]
+        self.log("valid/score", score, batch_size=len(batch["real"]), prog_bar=True)
+
+    def _encode(self, rhythm: NDArray[np.int64], line: NDArray[np.int64]) -> tuple[NDArray[np.float32], ...]:
+        mean, log_variance, _seen = self.network.encode(torch.from_numpy(rhythm), torch.from_numpy(line))
+        return mean.numpy(), log_variance.numpy()
+
+    def _decode(
+        self, codes: NDArray[np.float32], rhythm: NDArray[np.int64], line: NDArray[np.int64]
+    ) -> dict[str, NDArray[np.float32]]:
+        written = self.network.decode(*map(torch.from_numpy, (codes, rhythm, line)))
+        return {name: value.numpy() for name, value in zip(Written._fields, written, strict=True)}
 
     def configure_optimizers(self) -> dict[str, object]:
         """Return AdamW with warm-up, a plateau and a linear fall."""
@@ -159,69 +170,6 @@ class _Graph(nn.Module):
             torch.cat(weights, 1).transpose(1, 2),
             *self.network.decode(codes, past_rhythm, past_line),
         )
-
-
-def measure(network: StructureNetwork, batch: Mapping[str, Tensor]) -> dict[str, tuple[float, int]]:
-    """Return means over bars or symbols, and of how many they are.
-
-    ``free`` and ``forced``: share of symbols written again right from mean codes, after bars of its own and after the
-    true ones. ``stored_repeat``, ``stored_new``: nats in codes of equal and of unrelated bars, from the fifth on.
-    ``follow_KIND``: bars of that relation that follow a change wholly. ``collateral``: symbols that change elsewhere.
-    """
-    names = ("rhythm", "line", "new_rhythm", "new_line", "kind", "follows", "changed", "real", "steps")
-    rhythm, line, new_rhythm, new_line, kind, follows, changed, real, steps = (batch[n].numpy() for n in names)
-    with torch.no_grad():
-        mean, log_variance, _ = network.encode(batch["rhythm"], batch["line"])
-        new_mean, _, _ = network.encode(batch["new_rhythm"], batch["new_line"])
-        stored = stored_nats(mean, log_variance).numpy()
-    codes = mean.numpy()
-    swapped = np.where(changed[..., None], new_mean.numpy(), codes)
-
-    def decoder(
-        codes: NDArray[np.float32], rhythm: NDArray[np.int64], line: NDArray[np.int64]
-    ) -> dict[str, NDArray[np.float32]]:
-        with torch.no_grad():
-            written = network.decode(*map(torch.from_numpy, (codes, rhythm, line)))
-        return {name: value.numpy() for name, value in zip(Written._fields, written, strict=True)}
-
-    free, _ = write_bars(decoder, codes, steps)
-    # The changed bar is given, so that what follows is judged by whether it follows, not by how well that is written.
-    edited, _ = write_bars(decoder, swapped, steps, ((new_rhythm, new_line), changed))
-    unedited, _ = write_bars(decoder, codes, steps, ((rhythm, line), changed))
-    inside = (np.arange(rhythm.shape[2]) < steps[:, None, None]) & (real[..., None] > 0)
-    right = _equal(free, (rhythm, line))
-    hit = _equal(edited, (new_rhythm, new_line))
-    moved = ~_equal(edited, unedited)
-    whole = (hit | ~inside).all(2)
-    after = (np.arange(rhythm.shape[1]) > changed.argmax(1)[:, None]) & (real > 0)
-    elsewhere = inside & (after & ~follows)[..., None]
-    sounding = (line > 0).any(2) & (real > 0)
-    later = sounding & (np.arange(rhythm.shape[1]) >= 4)
-    found = {
-        "free": (right[inside].mean(), int(inside.sum())),
-        "stored_repeat": _median(stored[later & (kind == 1)]),
-        "stored_new": _median(stored[later & (kind == 0)]),
-        "collateral": _mean(moved[elsewhere]),
-    }
-    for number, name in enumerate(RELATIONS[1:], start=1):
-        found[f"follow_{name}"] = _mean(whole[follows & (kind == number)])
-    found["follow_symbols"] = _mean(hit[inside & follows[..., None]])
-    exact, exact_n = found["follow_exact"]
-    found["score"] = (found["free"][0] + exact - found["collateral"][0], exact_n)
-    return {name: (float(value), count) for name, (value, count) in found.items()}
-
-
-def _equal(a: Bars, b: Bars) -> NDArray[np.bool_]:
-    """Return where symbols are equal: the same rhythm, and where a note begins, the same pitch."""
-    return np.asarray((a[0] == b[0]) & ((a[1] == b[1]) | (a[0] != ONSET)))
-
-
-def _mean(values: NDArray[np.generic]) -> tuple[float, int]:
-    return (float(values.mean()) if len(values) else 0.0), len(values)
-
-
-def _median(values: NDArray[np.floating[Any]]) -> tuple[float, int]:
-    return (float(np.median(values)) if len(values) else 0.0), len(values)
 
 
 def _average(values: Tensor, weights: Tensor) -> Tensor:
