@@ -83,7 +83,7 @@ def test_bars_off_the_grid_do_not_count():
     tune = find_tune(Score((part("", triplets, np.full(20, 60), 0.3),), TEMPO, bars_q=(0.0, 4.0, 8.0, 12.0)))
     assert tune.refused == ("", "most notes lie off the grid of sixteenths", "")
     with pytest.raises(InputError, match="no bar that could be read; found most notes lie off"):
-        find_tune(Score((part("", np.arange(12) / 3, np.full(12, 60), 0.3),), TEMPO))
+        find_tune(Score((part("", np.arange(12) / 3, np.full(12, 60), 0.3),), TEMPO, bars_q=(0.0, 4.0)))
 
 
 def test_a_tune_that_lies_behind_the_grid_is_moved_to_it():

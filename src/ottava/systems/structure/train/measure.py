@@ -50,7 +50,9 @@ def measure(encode: Encoder, decode: Decoder, batch: Mapping[str, NDArray[Any]])
     inside = (np.arange(bars[0].shape[2]) < steps[:, None, None]) & real[..., None]
     hit = equal_symbols(edited, new)
     whole = (hit | ~inside).all(2)
-    elsewhere = inside & ((place > changed.argmax(1)[:, None]) & ~follows)[..., None]
+    untouched = (place > changed.argmax(1)[:, None]) & ~follows
+    elsewhere = inside & np.asarray(untouched)[..., None]
+    kept, touched = _mean(equal_symbols(edited, unedited)[elsewhere])
     stored = 0.5 * (codes**2 + np.exp(log_variance) - log_variance - 1).sum(2)
     later = (bars[1] > 0).any(2) & real & (place >= 4)
     found = {
@@ -59,7 +61,7 @@ def measure(encode: Encoder, decode: Decoder, batch: Mapping[str, NDArray[Any]])
         "stored": _mean(stored[real]),
         "stored_repeat": _median(stored[later & (kind == 1)]),
         "stored_new": _median(stored[later & (kind == 0)]),
-        "collateral": _mean(np.logical_not(equal_symbols(edited, unedited))[elsewhere]),
+        "collateral": (1 - kept if touched else 0.0, touched),
         "follow_symbols": _mean(hit[inside & follows[..., None]]),
     }
     for number, name in enumerate(RELATIONS[1:], start=1):
