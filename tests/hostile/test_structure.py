@@ -63,7 +63,10 @@ BAD = {
     "far.mid": (midi(notes([(0, 96, 60), (2**27, 2**27 + 96, 60)])), "found 349526 bars"),
     "five.mid": (midi(meter(5, 2) + notes(SCALE)), "bars that are too long; found 5/4"),
     "none.mid": (midi(meter(0, 2) + notes(SCALE)), "do not fit a grid; found 0/4"),
-    "performed.mid": (midi(notes([(96 * i + 8 + 8 * (i % 2), 96 * i + 50, 60) for i in range(30)])), "no bar that could"),
+    "performed.mid": (
+        midi(notes([(96 * i + 8 + 8 * (i % 2), 96 * i + 50, 60) for i in range(30)])),
+        "no bar that could",
+    ),
     "cut.musicxml": (b"<score-partwise><part>", "damaged MusicXML"),
     "empty.musicxml": (b"", "damaged MusicXML"),
     "page.xml": (b"<html></html>", "damaged MusicXML"),

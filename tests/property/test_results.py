@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from ottava.errors import InputError
 from ottava.exporters import render
 from ottava.io.midi import TICK_S, read_midi, separate, write_midi
-from ottava.results import FAMILIES, Curves, Notes, Result
+from ottava.results import FAMILIES, RELATIONS, Bars, Curves, Labels, MidiFile, Notes, Result
 
 # A busy machine is slow to draw columns; these properties are simple enough to fail soon.
 few = settings(max_examples=40, deadline=None)
@@ -40,6 +40,30 @@ def notes(draw, longest=25):
     )
 
 
+@st.composite
+def bars(draw, longest=8):
+    n = draw(st.integers(0, longest))
+    length = draw(st.lists(st.floats(0.01, 30), min_size=n, max_size=n))
+    edges = np.concatenate([[-1.0], np.cumsum(length) - 1])
+    relation = draw(st.lists(st.sampled_from(RELATIONS), min_size=n, max_size=n))
+
+    def column(values):
+        return draw(st.lists(values, min_size=n, max_size=n))
+
+    return Bars(
+        edges[:-1],
+        edges[1:],
+        column(st.floats(0, 100, width=32)),
+        [k * (name != "") for k, name in zip(column(st.integers(1, 999)), relation, strict=True)],
+        relation,
+        column(st.integers(-30, 30)),
+        column(st.floats(0, 1, width=32)),
+        column(st.text("abc 3/4", max_size=20)),
+    )
+
+
+labels = st.lists(st.text("ABC'-?", min_size=1, max_size=6), max_size=6).map(Labels)
+midi_files = st.binary(max_size=40).map(lambda rest: MidiFile(np.frombuffer(b"MThd" + rest, np.uint8)))
 curves = st.lists(st.floats(0, 1e5), unique=True, min_size=1, max_size=5).flatmap(
     lambda times: st.lists(
         st.lists(st.floats(width=32, allow_nan=False, allow_infinity=False), min_size=3, max_size=3),
@@ -57,7 +81,9 @@ results = st.builds(
     system=st.text(),
     model=st.text(),
     source=st.text(),
-    payloads=st.fixed_dictionaries({"notes": notes(5)}, optional={"curves": curves}),
+    payloads=st.fixed_dictionaries(
+        {"notes": notes(5)}, optional={"curves": curves, "bars": bars(), "form": labels, "midi": midi_files}
+    ),
     settings=st.dictionaries(st.text(), plain, max_size=3),
     version=st.text(),
     duration_s=st.floats(0, 1e6),
@@ -200,3 +226,47 @@ def test_damaged_midi_is_read_or_refused(data):
         assert "MIDI" in str(error)  # noqa: PT017 -- either way will do
     else:
         assert isinstance(read, Notes)
+
+
+@few
+@given(bars(), labels)
+def test_slices_of_bars_and_labels(record, words):
+    for payload in (record, words):
+        assert payload[:2] == payload[[0, 1][: len(payload)]]
+        assert len(payload[::2]) == -(-len(payload) // 2)
+        assert payload != payload[:-1] if len(payload) else payload == payload[:-1]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"start_s": [0, 0]}, "bars out of order"),
+        ({"end_s": [0, 2]}, "bars out of order"),
+        ({"nats": [-1, 0]}, "out of range"),
+        ({"confidence": [0, 2]}, "out of range"),
+        ({"leans_on": [0, 0]}, "leans_on out of range"),
+        ({"leans_on": [1, 1]}, "leans_on out of range"),
+        ({"relation": ["", "like"]}, "unknown relation"),
+        ({"nats": [np.nan, 0]}, "nats must be finite"),
+        ({"nats": [1]}, "columns differ in length"),
+    ],
+)
+def test_bars_that_make_no_sense(change, message):
+    columns = {
+        "start_s": [0, 1], "end_s": [1, 2], "nats": [5, 1], "leans_on": [0, 1], "relation": ["", "exact"],
+        "offset": [0, 0], "confidence": [1, 1], "refused": ["", ""],
+    }  # fmt: skip
+    assert len(Bars(**columns)) == 2
+    with pytest.raises(InputError, match=message):
+        Bars(**(columns | change))
+
+
+def test_labels_and_files_that_make_no_sense():
+    with pytest.raises(InputError, match="these are no labels"):
+        Labels.from_dict({"label": ["A"]})
+    with pytest.raises(InputError, match="these are no labels"):
+        Labels.from_dict(["A", 3])
+    with pytest.raises(InputError, match="is no MIDI file"):
+        MidiFile(np.frombuffer(b"RIFF", np.uint8))
+    with pytest.raises(InputError, match="this is no MidiFile record"):
+        MidiFile.from_dict({"type": "MidiFile", "data": "%%%"})

@@ -21,7 +21,7 @@ from ottava.errors import InputError, OutputError
 from ottava.io.audio import load_audio
 from ottava.report import page, save, sound
 from ottava.report.section import asset, spoken_time
-from ottava.results import Curves, Notes, Result
+from ottava.results import Bars, Curves, Labels, Notes, Result
 
 
 class _Elements(HTMLParser):
@@ -249,3 +249,36 @@ def test_colours_stand_out_and_apart(theme: int) -> None:
         for a, b in itertools.combinations(families, 2):
             apart = np.linalg.norm(_lab(matrix @ colours[a]) - _lab(matrix @ colours[b]))
             assert apart > 15, (vision, a, b)  # 2.3 is just noticeable
+
+
+def test_bars_are_drawn_with_arcs_letters_and_a_table() -> None:
+    bars = Bars(
+        np.arange(4.0), np.arange(1.0, 5), [9.5, 8, 1, 3], [0, 0, 1, 2], ["", "", "exact", "transposed"], [0, 0, 0, -2],
+        [1, 0.9, 0.8, 0.7], ["", "3 beats <long>", "", ""],
+    )  # fmt: skip
+    notes = Notes([0.0, 1.0], [1.0, 2.0], [60, 64], [80, 80], [1, 1], ["voice"] * 2)
+    matrix = np.tri(4, k=-1)
+    curves = Curves(np.arange(4.0), {"leans": matrix, "attention": matrix[:, None]})
+    result = Result(
+        "structure", "structure@0", "tune.mid", {"form": Labels(["A", "B", "A", "B'"]), "bars": bars, "notes": notes},
+        settings={"from": "/home/me/secret/other.mid:3"}, duration_s=4,
+    )  # fmt: skip
+    html = page(result)
+    found = _Elements(html)
+    assert "4 bars, 2 of them made of earlier ones; 2 different ideas." in html
+    assert len(list(found.all("path", **{"class": "arc exact"}))) == 1
+    assert len(list(found.all("path", **{"class": "arc transposed"}))) == 1
+    assert len(list(found.all("rect", **{"class": "note"}))) == 2
+    assert [text for _, text in found.all("text", **{"class": "letter"})] == ["A", "B", "A", "B'"]
+    assert "is moved from bar 2 by -2" in html
+    assert "3 beats &lt;long&gt;" in html
+    assert "3 beats <long>" not in html
+    assert "secret" not in html
+    assert "Attention" not in html
+    shown = page(replace(result, payloads={**result.payloads, "curves": curves}))
+    assert shown.count('class="matrix"') == 2
+    changed = page(
+        replace(result, payloads={**result.payloads, "changes": Labels(["edited", "same", "follows", "same"])})
+    )
+    assert len(list(_Elements(changed).all("rect", **{"class": "bar edited"}))) == 1
+    assert len(list(_Elements(changed).all("rect", **{"class": "bar follows"}))) == 1

@@ -49,7 +49,7 @@ def measure(encode: Encoder, decode: Decoder, batch: Mapping[str, NDArray[Any]])
     place = np.arange(real.shape[1])
     inside = (np.arange(bars[0].shape[2]) < steps[:, None, None]) & real[..., None]
     hit = equal_symbols(edited, new)
-    whole = (hit | ~inside).all(2)
+    whole = np.all(hit | ~inside, axis=2)
     untouched = (place > changed.argmax(1)[:, None]) & ~follows
     elsewhere = inside & np.asarray(untouched)[..., None]
     kept, touched = _mean(equal_symbols(edited, unedited)[elsewhere])
