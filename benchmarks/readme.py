@@ -4,13 +4,14 @@
     python benchmarks/readme.py --check   # exit with 1 where a text says other than the results
 
 A block stands between ``<!-- numbers:NAME:begin -->`` and ``<!-- numbers:NAME:end -->`` and holds the table of
-``results/NAME.csv``: ``accuracy_...``, ``speed`` or ``thresholds``. Needs nothing but Python.
+``results/NAME.csv``: ``accuracy_...``, ``speed``, ``structure_...``, ``thresholds`` or ``upbeat``. Needs nothing but Python.
 """
 
 from __future__ import annotations
 
 import argparse
 import csv
+import random
 import re
 import sys
 from collections.abc import Iterable, Sequence
@@ -37,6 +38,16 @@ SPEED = {
 }
 THRESHOLDS = ("onset", "frame", "offset", "min_note_s", "note_f", "note_offset_f")
 DRUM_THRESHOLDS = ("drum", "drum_f")
+VARIED = ("transposed", "varied", "contour")
+SOURCES = {
+    "openewld": "OpenEWLD, standards",
+    "pop909": "POP909, pop songs",
+    "music21": "Ryan's and O'Neill's, folk tunes",
+    "ryansMammoth": "Ryan's Mammoth Collection",
+    "oneills1850": "O'Neill's Music of Ireland",
+    "nottingham": "Nottingham, folk tunes, never trained on",
+    "made": "made up by rule",
+}
 
 Row = dict[str, str]
 
@@ -122,7 +133,88 @@ def thresholds(rows: Sequence[Row]) -> str:
     return f"{_table([columns, [f'{float(chosen[name]):.4g}' for name in columns]])}\n{chosen['items']} items."
 
 
-RENDER = {"accuracy": accuracy, "speed": speed, "thresholds": thresholds}
+def structure(rows: Sequence[Row]) -> str:
+    if "way" in rows[0]:
+        return _edits(rows)
+    return _form(rows) if "equal_f" in rows[0] else _quickness(rows)
+
+
+def _edits(rows: Sequence[Row]) -> str:
+    head = ["", "copies that follow", "varied bars, symbols", "by copying", "gain (95 % interval)", "changed elsewhere"]
+    lines = [head]
+    for source, of_source in _group(rows, "source").items():
+        by_way = _group(of_source, "way")
+        network, copy = by_way["network"], by_way["copy"]
+        gains = [
+            mine - theirs
+            for mine, theirs in zip(_by_tune(network), _by_tune(copy), strict=True)
+            if mine is not None and theirs is not None
+        ]
+        low, high = _interval(gains)
+        lines.append(
+            [
+                SOURCES[source],
+                f"{_weighted(network, ('exact',), 'whole'):.3f} of {_count(network, ('exact',))}",
+                f"{_weighted(network, VARIED, 'symbols'):.3f} of {_count(network, VARIED)} bars",
+                f"{_weighted(copy, VARIED, 'symbols'):.3f}",
+                f"{fmean(gains):+.3f} ({low:+.3f} to {high:+.3f})",
+                f"{fmean(float(row['elsewhere']) for row in network if row['elsewhere'] != 'nan'):.4f}",
+            ]
+        )
+    return f"{_table(lines)}\nGains are means over tunes."
+
+
+def _by_tune(rows: Sequence[Row]) -> list[float | None]:
+    """Return of each tune the share of symbols of varied bars that are as they should be."""
+    return [
+        _weighted(of_tune, VARIED, "symbols") if _count(of_tune, VARIED) else None
+        for of_tune in _group(rows, "tune").values()
+    ]
+
+
+def _count(rows: Sequence[Row], relations: Sequence[str]) -> int:
+    return sum(int(row[f"{name}_n"]) for row in rows for name in relations)
+
+
+def _weighted(rows: Sequence[Row], relations: Sequence[str], what: str) -> float:
+    total = sum(
+        float(row[f"{name}_{what}"]) * int(row[f"{name}_n"])
+        for row in rows
+        for name in relations
+        if int(row[f"{name}_n"])
+    )
+    return total / max(_count(rows, relations), 1)
+
+
+def _interval(values: Sequence[float]) -> tuple[float, float]:
+    rng = random.Random(0)
+    means = sorted(fmean(rng.choices(values, k=len(values))) for _ in range(2000))
+    return means[49], means[1949]
+
+
+def _form(rows: Sequence[Row]) -> str:
+    lines = [["", "tunes", "equal bars F", "varied bars F", "by similarity F"]]
+    for source, of_source in _group(rows, "source").items():
+        cells = [
+            f"{fmean(float(row[name]) for row in of_source if row[name] != 'nan'):.3f}"
+            for name in ("equal_f", "varied_f", "similarity_f")
+        ]
+        lines.append([SOURCES[source], str(len(of_source)), *cells])
+    return f"{_table(lines)}\nMeans over tunes."
+
+
+def _quickness(rows: Sequence[Row]) -> str:
+    said = [f"{row['median_s']} s to {row['what']} {row['bars']} bars" for row in rows]
+    return f"{' and '.join(said)}, with {rows[0]['threads']} threads, after loading."
+
+
+def upbeat(rows: Sequence[Row]) -> str:
+    lines = [["", "begins with", "tunes", "right"]]
+    lines += [[SOURCES.get(r["source"], r["source"]), r["begins_with"], r["tunes"], r["right"]] for r in rows]
+    return f"{_table(lines)}\nTunes of the validation and test splits."
+
+
+RENDER = {"accuracy": accuracy, "speed": speed, "structure": structure, "thresholds": thresholds, "upbeat": upbeat}
 
 
 def _group(rows: Iterable[Row], column: str) -> dict[str, list[Row]]:

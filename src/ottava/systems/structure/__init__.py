@@ -8,6 +8,32 @@ code, from an encoder that sees the bars up to it; a decoder, which sees the sam
 for what it stores, and a later bar can look back, the cheapest is to store a repeated bar once.
 
 :mod:`.train.paper` is the model of the authors' released code, whose sizes, masks and loss are known exactly.
+
+The shipped model
+-----------------
+:class:`.train.network.StructureNetwork` keeps the paper's idea and changes what it stands on:
+
+* *Any length.* The paper's codes are made by layers of their own for each of eight places. Here all bars share one, and
+  attention knows distances, up to 127 bars, and no places. Bars may have 8, 12 or 16 steps.
+* *Bars as rhythm and line* (:mod:`.lines`): one of four rhythms and a pitch for each step, pitches counted from the
+  tune's median. So a tune is the same in all keys.
+* *Likeness is told.* How alike two bars are in rhythm, pitches and shape is a bias of the encoder's attention.
+* *The decoder points.* Each step is written anew, or as in an earlier bar that the code points at, its pitch moved by an
+  offset: then a sequence, the same shape higher or lower, is a copy.
+* *Copies are taught to follow* (:mod:`.train.data`). Beside each window training sees the same one with a bar replaced and
+  all that is made of it, which is to be written from the first one's codes but for that bar's. Nothing in the paper
+  asks for this; that its codes behave so is a hope.
+
+What is called *made of* is worked out step by step by :mod:`.relations` when training needs truth: equal bars, transposed
+ones, those of which seven of ten steps are equal, and those of the same rhythm and contour whose intervals differ by
+three semitones at most. In use it is the network's answer, but for equal bars, which are looked up.
+
+Conventions
+-----------
+* Bars are numbered from 1 on for people, from 0 on in arrays. An upbeat is a bar.
+* Nats are what a bar's code stores beyond the prior N(0, 1): the divergence, at the mean.
+* A bar leans on the nearest of several equal ones.
+* Codes in use are means; writing is greedy. Drawn bars come from a prior of their own (:mod:`.prior`).
 """
 
 from ottava.spec import Spec, Verb
