@@ -4,7 +4,8 @@
     python benchmarks/readme.py --check   # exit with 1 where a text says other than the results
 
 A block stands between ``<!-- numbers:NAME:begin -->`` and ``<!-- numbers:NAME:end -->`` and holds the table of
-``results/NAME.csv``: ``accuracy_...``, ``speed``, ``structure_...``, ``thresholds`` or ``upbeat``. Needs nothing but Python.
+``results/NAME.csv``: ``accuracy_...``, ``speed``, ``structure_...``, ``thresholds`` or ``upbeat``. Needs nothing but
+Python.
 """
 
 from __future__ import annotations

@@ -18,15 +18,15 @@ The shipped model
 * *Bars as rhythm and line* (:mod:`.lines`): one of four rhythms and a pitch for each step, pitches counted from the
   tune's median. So a tune is the same in all keys.
 * *Likeness is told.* How alike two bars are in rhythm, pitches and shape is a bias of the encoder's attention.
-* *The decoder points.* Each step is written anew, or as in an earlier bar that the code points at, its pitch moved by an
-  offset: then a sequence, the same shape higher or lower, is a copy.
-* *Copies are taught to follow* (:mod:`.train.data`). Beside each window training sees the same one with a bar replaced and
-  all that is made of it, which is to be written from the first one's codes but for that bar's. Nothing in the paper
-  asks for this; that its codes behave so is a hope.
+* *The decoder points.* Each step is written anew, or as in an earlier bar that the code points at, its pitch moved by
+  an offset: then a sequence, the same shape higher or lower, is a copy.
+* *Copies are taught to follow* (:mod:`.train.data`). Beside each window training sees the same one with a bar replaced
+  and all that is made of it, which is to be written from the first one's codes but for that bar's. Nothing in the
+  paper asks for this; that its codes behave so is a hope.
 
-What is called *made of* is worked out step by step by :mod:`.relations` when training needs truth: equal bars, transposed
-ones, those of which seven of ten steps are equal, and those of the same rhythm and contour whose intervals differ by
-three semitones at most. In use it is the network's answer, but for equal bars, which are looked up.
+What is called *made of* is worked out step by step by :mod:`.relations` when training needs truth: equal bars,
+transposed ones, those of which seven of ten steps are equal, and those of the same rhythm and contour whose intervals
+differ by three semitones at most. In use it is the network's answer, but for equal bars, which are looked up.
 
 Conventions
 -----------
