@@ -148,3 +148,47 @@ def test_drum_hits_are_counted_over_all_files(tmp_path):
     assert run(page, "--results", tmp_path).returncode == 0
     assert "| ottava 0.1.0 | 0.600 | 0.640 |" in page.read_text()  # 2 * 8 / (10 + 15)
     assert "| basic-pitch 0.4.0 | 0.500 | – |" in page.read_text()
+
+
+EDITS = """\
+source,tune,way,exact_n,exact_whole,transposed_n,transposed_symbols,varied_n,varied_symbols,contour_n,contour_symbols,elsewhere
+"""
+
+
+def test_edits_are_compared_tune_by_tune(tmp_path):
+    head = EDITS.strip() + f",{ABOUT}\n"
+    rows = [
+        f"made,a,network,2,1.0,1,0.9,0,nan,0,nan,0.0,{OURS}",
+        f"made,a,copy,2,1.0,1,0.5,0,nan,0,nan,0.0,{OURS}",
+        f"made,b,network,2,0.5,0,nan,3,0.7,0,nan,0.1,{OURS}",
+        f"made,b,copy,2,1.0,0,nan,3,0.6,0,nan,0.0,{OURS}",
+        f"made,c,network,1,1.0,0,nan,0,nan,0,nan,nan,{OURS}",
+        f"made,c,copy,1,1.0,0,nan,0,nan,0,nan,nan,{OURS}",
+    ]
+    (tmp_path / "structure_edits.csv").write_text(head + "\n".join(rows) + "\n")
+    page = tmp_path / "page.md"
+    page.write_text("<!-- numbers:structure_edits:begin -->\n<!-- numbers:structure_edits:end -->\n")
+    done = run(page)
+    assert done.returncode == 0, done.stderr
+    # Copies: (2 * 1 + 2 * 0.5 + 1) / 5. Symbols: (0.9 + 3 * 0.7) / 4 and (0.5 + 3 * 0.6) / 4. Gains: 0.4 and 0.1.
+    line = next(line for line in page.read_text().splitlines() if "made up by rule" in line)
+    assert line.startswith(
+        "| made up by rule | 0.800 of 5 | 0.750 of 4 bars | 0.575 | +0.250 (+0.100 to +0.400) | 0.0500 |"
+    )
+
+
+def test_form_and_speed_of_structure(tmp_path):
+    (tmp_path / "structure_form.csv").write_text(
+        f"source,tune,bars,equal_f,varied_f,similarity_f,{ABOUT}\nmade,a,8,1.0,0.5,nan,{OURS}\nmade,b,8,0.5,nan,0.25,{OURS}\n"
+    )
+    (tmp_path / "structure_speed.csv").write_text(
+        f"what,bars,threads,median_s,{ABOUT}\nanalyse,100,2,0.05,{OURS}\nvary,100,2,0.8,{OURS}\n"
+    )
+    page = tmp_path / "page.md"
+    page.write_text(
+        "<!-- numbers:structure_form:begin -->\n<!-- numbers:structure_form:end -->\n"
+        "<!-- numbers:structure_speed:begin -->\n<!-- numbers:structure_speed:end -->\n"
+    )
+    assert run(page).returncode == 0
+    assert "| made up by rule | 2 | 0.750 | 0.500 | 0.250 |" in page.read_text()
+    assert "0.05 s to analyse 100 bars and 0.8 s to vary 100 bars, with 2 threads, after loading." in page.read_text()
