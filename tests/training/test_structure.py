@@ -10,7 +10,15 @@ pytest.importorskip("lightning", reason="needs ottava[train]")
 import torch
 
 from ottava.corpora.songs import make_songs
-from ottava.corpora.tunes import TuneItem, gather_tunes, group_families, load_tunes, save_tunes
+from ottava.corpora.tunes import (
+    TuneItem,
+    gather_tunes,
+    group_families,
+    load_tunes,
+    pack_chord,
+    save_tunes,
+    unpack_chords,
+)
 from ottava.errors import InputError, OutputError
 from ottava.systems.structure.decode import mix, write_bars
 from ottava.systems.structure.lines import NO_PITCH, OUTSIDE, PITCHES, RHYTHMS, STEPS, find_reference, split_bars
@@ -19,7 +27,7 @@ from ottava.systems.structure.prior.train.task import hidden_nats
 from ottava.systems.structure.relations import find_relations
 from ottava.systems.structure.train.data import TuneWindows, change_bar
 from ottava.systems.structure.train.measure import equal_symbols, measure, rewrite_given
-from ottava.systems.structure.train.network import StructureNetwork, Written, target_probabilities
+from ottava.systems.structure.train.network import CHORD_FEATURES, StructureNetwork, Written, target_probabilities
 
 
 @pytest.fixture(scope="module", params=[{}, {"apart": True}, {"pointing": False}, {"likeness": False}])
@@ -230,6 +238,41 @@ def test_tables_of_tunes_and_families(tmp_path):
     with pytest.raises(InputError, match="no folder of OpenEWLD"):
         gather_tunes({"openewld": tmp_path / "nothing"}, tmp_path / "out")
     assert not list((tmp_path / "out").iterdir())
+
+
+def test_chords_through_numbers_and_windows(tmp_path):
+    chords = np.array([[0, pack_chord(9, [9, 0, 4]), pack_chord(-1, []), pack_chord(11, [11, 3, 6, 9])]] * 8, np.int32)
+    features = unpack_chords(chords)
+    assert features.shape == (8, 4, 24)
+    assert np.flatnonzero(features[0, 1]).tolist() == [9, 12, 16, 21]
+    assert not features[0, 0].any()
+    assert not features[0, 2].any()
+    symbols = np.full((8, 16), 1, np.int16)
+    symbols[:, 0] = 62 + 9  # the reference, A
+    items = [TuneItem("a", "a", (4, 4), symbols, chords), TuneItem("b", "b", (4, 4), symbols)]
+    save_tunes(items, tmp_path / "a.npz")
+    with_chords, without = load_tunes(tmp_path / "a.npz")
+    np.testing.assert_array_equal(with_chords.chords, chords)
+    assert without.chords is None
+    windows = TuneWindows([with_chords, without], 16, (8,), vary=False)[0]["chords"].numpy()
+    assert windows.shape == (2, 8, CHORD_FEATURES)
+    assert not windows[1].any()
+    # Counted from A, the minor chord on A has its root at 0 and sounds at 0, 3 and 7.
+    assert np.flatnonzero(windows[0, 0].reshape(4, 24)[1]).tolist() == [0, 12, 15, 19]
+
+
+@torch.no_grad()
+def test_chords_are_a_condition_of_codes_and_of_what_is_written(bars):
+    torch.manual_seed(0)
+    network = StructureNetwork(width=32, heads=2, layers=1, hidden=48, chords=True).eval()
+    chords = torch.zeros(3, 10, CHORD_FEATURES)
+    other = chords.clone()
+    other[:, 6, 3] = 1
+    codes = torch.randn(3, 10, 32, generator=torch.Generator().manual_seed(1))
+    one, two = (network.encode(*bars, c)[0] for c in (chords, other))
+    assert touched(one, two)[:7] == [False] * 6 + [True]
+    one, two = (network.decode(codes, *bars, c).line for c in (chords, other))
+    assert touched(one, two)[:7] == [False] * 6 + [True]
 
 
 @torch.no_grad()

@@ -9,14 +9,14 @@ from importlib.metadata import PackageNotFoundError, version
 
 import ottava
 from ottava.errors import MissingError, ModelError, OttavaError
-from ottava.spec import Spec, iter_networks, resolve
+from ottava.spec import Spec, Verb, iter_networks, resolve
 
 __all__ = ["doctor"]
 
 _PARTS = ("numpy", "onnxruntime", "soundfile", "soxr", "symusic", "rich", "cyclopts")
 _EXTRAS = {
     "video": ("av", "m4a, aac and the sound of videos"),
-    "score": ("partitura", "MusicXML as input"),
+    "score": ("partitura", "MusicXML and ABC as input"),
     "train": ("lightning", "training"),
 }
 
@@ -30,11 +30,7 @@ def doctor() -> int:
     sound = [_check(part, partial(_version, part)) for part in _PARTS]
     for spec in iter_networks():
         sound.append(_check(f"model {spec.name}", partial(_model, spec)))
-        sound += [
-            _check(f"{verb.name} the example", partial(_example, verb.function))
-            for verb in spec.verbs
-            if "audio" in verb.accepts
-        ]
+        sound += [_check(f"{verb.name} the example", partial(_example, verb)) for verb in spec.verbs]
     for extra, (package, purpose) in _EXTRAS.items():
         try:
             state = f"{package} {version(package)}"
@@ -72,11 +68,12 @@ def _model(spec: Spec) -> str:
     return f"{read_card(spec).version}, {known}, {session.threads} threads"
 
 
-def _example(function: str) -> str:
+def _example(verb: Verb) -> str:
     from ottava.runtime.examples import find_example
 
-    result = resolve(function)(find_example())
+    path = find_example(verb.accepts[0])
+    result = resolve(verb.function)(path)
     if not any(len(payload) for payload in result.payloads.values()):
-        raise ModelError("found nothing in the example", path=find_example(), expected="music")
+        raise ModelError("found nothing in the example", path=path, expected="music")
     found = ", ".join(repr(payload) for payload in result.payloads.values())
-    return f"{found}, {result.elapsed_s / result.duration_s:.3f} of the sound's length"
+    return f"{found}, {result.elapsed_s / result.duration_s:.3f} of its length"

@@ -26,11 +26,25 @@ from ottava.symbolic.bars import ONSET, Line, snap, to_bars
 from ottava.symbolic.score import Score, read_abc, read_score
 from ottava.symbolic.tune import find_tune
 
-__all__ = ["BOOKS", "SOURCES", "TuneItem", "gather_tunes", "group_families", "load_tunes", "read_tunes", "save_tunes"]
+__all__ = [
+    "BEATS",
+    "BOOKS",
+    "SOURCES",
+    "TuneItem",
+    "gather_tunes",
+    "group_families",
+    "load_tunes",
+    "pack_chord",
+    "read_tunes",
+    "save_tunes",
+    "unpack_chords",
+]
 
 BOOKS: tuple[str, ...] = ("ryansMammoth", "oneills1850")
 """Folders of music21's corpus: collections printed in 1883 and 1903. Their encoders let music21 distribute them."""
 SOURCES: tuple[str, ...] = ("openewld", "pop909", "nottingham", "music21")
+BEATS = 4
+"""Chords to the bar."""
 _LEAST_BARS = 8
 _MOST_MOVED = 0.15
 _SAME_FAMILY = 0.3
@@ -50,12 +64,15 @@ class TuneItem:
         Numerator and denominator.
     symbols : ndarray of int16, shape (bars, steps)
         See :mod:`ottava.symbolic.bars`.
+    chords : ndarray of int32, shape (bars, BEATS), or None
+        Chord of each quarter of a bar, where the source tells: see :func:`pack_chord`.
     """
 
     id: str
     family: str
     meter: tuple[int, int]
     symbols: NDArray[np.int16]
+    chords: NDArray[np.int32] | None = None
 
     @property
     def split(self) -> str:
@@ -98,21 +115,41 @@ def read_tunes(source: str, folder: str | os.PathLike[str] | None = None) -> Ite
         raise UsageError(f"no tunes of {source!r}", expected=" or ".join(SOURCES) + ", and a folder")
 
 
+def pack_chord(root: int, chroma: Iterable[int]) -> int:
+    """Return a chord as one number; 0 is none.
+
+    Parameters
+    ----------
+    root : int
+        Pitch class, 0 is C; -1 where there is no chord.
+    chroma : iterable of int
+        Pitch classes that sound.
+    """
+    return 0 if root < 0 else 1 + root + 12 * sum(1 << pitch_class for pitch_class in set(chroma))
+
+
+def unpack_chords(chords: NDArray[np.int32]) -> NDArray[np.float32]:
+    """Return root and pitch classes of packed chords as 0 and 1, shape (..., 24)."""
+    root = np.eye(12, dtype=np.float32)[np.maximum(chords - 1, 0) % 12]
+    chroma = (np.maximum(chords - 1, 0)[..., None] // 12 >> np.arange(12) & 1).astype(np.float32)
+    return np.concatenate([root, chroma], -1) * (chords > 0)[..., None]
+
+
 def _written(name: str, piece: str, score: Score) -> Iterator[TuneItem]:
     tune = find_tune(score)
     if any(tune.refused):  # the longest stretch of good bars
         stops = [-1, *(i for i, reason in enumerate(tune.refused) if reason), len(tune)]
         begin, end = max(((a + 1, b) for a, b in itertools.pairwise(stops)), key=lambda span: span[1] - span[0])
         tune = replace(tune, symbols=tune.symbols[begin:end])
-    symbols = _trim(tune.symbols)
+    symbols = tune.symbols[_sounding(tune.symbols)]
     if len(symbols) >= _LEAST_BARS and tune.moved < _MOST_MOVED:
         yield TuneItem(name, piece, tune.meter, symbols)
 
 
-def _trim(symbols: NDArray[np.int16]) -> NDArray[np.int16]:
-    """Leave out silent bars at both ends."""
+def _sounding(symbols: NDArray[np.int16]) -> slice:
+    """Return where a tune is without silent bars at both ends."""
     sounding = np.flatnonzero((symbols >= ONSET).any(1))
-    return symbols[sounding[0] : sounding[-1] + 1] if len(sounding) else symbols[:0]
+    return slice(int(sounding[0]), int(sounding[-1]) + 1) if len(sounding) else slice(0, 0)
 
 
 def _read_books() -> Iterator[TuneItem]:
@@ -157,9 +194,27 @@ def _by_beats(name: str, piece: str, path: Path) -> Iterator[TuneItem]:
         line, last = snap(start, stop, melody.pitch_midi[chosen]), (end - begin) * 16
         inside = line.start < last
         line = Line(line.start[inside], np.minimum(line.end[inside], last), line.pitch_midi[inside])
-        symbols = _trim(to_bars(line, 16, end - begin))
-        if len(symbols) >= _LEAST_BARS:
-            yield TuneItem(f"pop909/{name}.{number}", piece, (4, 4), symbols)
+        symbols = to_bars(line, 16, end - begin)
+        sounding = _sounding(symbols)
+        if len(symbols[sounding]) >= _LEAST_BARS:
+            beats_s = beats[downbeats[begin] : downbeats[end], 0].reshape(-1, BEATS)[sounding]
+            packed = _read_chords(path.with_name("chord_midi.txt"), beats_s)
+            yield TuneItem(f"pop909/{name}.{number}", piece, (4, 4), symbols[sounding], packed)
+
+
+def _read_chords(path: Path, at_s: NDArray[np.float64]) -> NDArray[np.int32]:
+    """Return the chords that hold a moment after these times."""
+    from mir_eval import chord
+
+    try:
+        rows = [line.split() for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+        starts = np.array([float(row[0]) for row in rows])
+        coded = [chord.encode(row[2]) for row in rows]
+    except (OSError, ValueError, IndexError, chord.InvalidChordException) as error:
+        raise InputError("no table of chords", path=path, found=str(error)) from error
+    packed = [pack_chord(int(root), ((root + np.flatnonzero(bits)) % 12).tolist()) for root, bits, _ in coded]
+    which = np.searchsorted(starts, at_s + 0.05, side="right") - 1
+    return np.where(which < 0, 0, np.array([*packed, 0], np.int32)[which])
 
 
 def _runs(flags: NDArray[np.bool_]) -> list[tuple[int, int]]:
@@ -275,6 +330,10 @@ def save_tunes(tunes: Iterable[TuneItem], path: str | os.PathLike[str], *, force
             steps=steps,
             bars=np.array([len(item.symbols) for item in items], np.int32),
             symbols=np.concatenate([np.zeros(0, np.int16), *(item.symbols.ravel() for item in items)]),
+            has_chords=np.array([item.chords is not None for item in items], bool),
+            chords=np.concatenate(
+                [np.zeros(0, np.int32), *(item.chords.ravel() for item in items if item.chords is not None)]
+            ),
         )
     return len(items)
 
@@ -289,16 +348,24 @@ def load_tunes(path: str | os.PathLike[str]) -> list[TuneItem]:
     """
     try:
         with np.load(path, allow_pickle=False) as file:
-            columns = {name: file[name] for name in ("id", "family", "meter", "steps", "bars", "symbols")}
+            columns = {
+                name: file[name]
+                for name in ("id", "family", "meter", "steps", "bars", "symbols", "has_chords", "chords")
+            }
     except (OSError, ValueError, KeyError) as error:
         raise InputError(
             "no table of tunes", path=path, found=str(error), expected="what ottava data tunes wrote"
         ) from error
-    ends = np.cumsum(columns["steps"].astype(int) * columns["bars"])
+    bars = columns["bars"].astype(int)
+    ends = np.cumsum(columns["steps"].astype(int) * bars)
+    chords = iter(np.split(columns["chords"], np.cumsum(BEATS * bars[columns["has_chords"]])[:-1]))
     return [
-        TuneItem(str(name), str(family), (int(meter[0]), int(meter[1])), symbols.reshape(-1, steps))
-        for name, family, meter, steps, symbols in zip(
-            columns["id"], columns["family"], columns["meter"], columns["steps"],
-            np.split(columns["symbols"], ends[:-1]), strict=True,
+        TuneItem(
+            str(columns["id"][i]),
+            str(columns["family"][i]),
+            (int(columns["meter"][i][0]), int(columns["meter"][i][1])),
+            symbols.reshape(-1, columns["steps"][i]),
+            next(chords).reshape(-1, BEATS) if columns["has_chords"][i] else None,
         )
-    ]  # fmt: skip
+        for i, symbols in enumerate(np.split(columns["symbols"], ends[:-1]) if len(ends) else [])
+    ]

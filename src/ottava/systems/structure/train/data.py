@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from ottava.corpora.songs import make_songs
-from ottava.corpora.tunes import TuneItem, load_tunes
+from ottava.corpora.tunes import BEATS, TuneItem, load_tunes, unpack_chords
 from ottava.symbolic.bars import HOLD, ONSET
 from ottava.systems.structure.decode import Bars
 from ottava.systems.structure.lines import OUTSIDE, PITCHES, REACH, STEPS, find_reference, settle, split_bars
@@ -143,9 +143,19 @@ class TuneWindows(Dataset[dict[str, Tensor]]):
             "new_source": fill(np.where(np.arange(real) == at, -1, relations.source), -1),
             "changed": place == at,
             "follows": fill(follows.astype(np.int64), 0).astype(bool),
+            "chords": self._chords(which, begin, n, reference),
             "real": (place < real).astype(np.float32),
             "steps": np.array(steps),
         }
+
+    def _chords(self, which: int, begin: int, n: int, reference: int) -> NDArray[np.float32]:
+        """Return the features of a window's chords, (n, CHORD_FEATURES); zeros where there are none."""
+        features = np.zeros((n, BEATS, 2, 12), np.float32)
+        packed = self.tunes[which].chords
+        if packed is not None:
+            there = unpack_chords(packed[begin : begin + n]).reshape(-1, BEATS, 2, 12)
+            features[: len(there)] = np.roll(there, -(reference % 12), axis=3)
+        return features.reshape(n, -1)
 
     def _draw_change(self, bars: Bars, relations: Relations, steps: int, rng: np.random.Generator) -> tuple[int, Bars]:
         """Return which bar to replace, mostly one that others are made of, and a bar of another tune."""

@@ -19,14 +19,20 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ottava.corpora.tunes import BEATS
 from ottava.systems.structure.lines import NO_PITCH, PITCHES, RHYTHMS, STEPS
 from ottava.systems.structure.relations import MOST_OFFSET
 
-__all__ = ["Attention", "DISTANCES", "OFFSETS", "StructureNetwork", "Written", "stored_nats", "target_probabilities"]
+__all__ = [
+    "CHORD_FEATURES", "DISTANCES", "OFFSETS",
+    "Attention", "StructureNetwork", "Written", "stored_nats", "target_probabilities",
+]  # fmt: skip
 
 DISTANCES = 128
 """Distances in bars that are told apart."""
 OFFSETS = 2 * MOST_OFFSET + 1
+CHORD_FEATURES = 24 * BEATS
+"""Roots and pitch classes of a bar's chords, from the reference on."""
 _LIKENESSES = 6
 _FAR = -1e9
 
@@ -146,6 +152,8 @@ class StructureNetwork(nn.Module):
         Let the decoder point at earlier bars; without, it writes all anew.
     likeness : bool
         Tell the encoder how alike bars are.
+    chords : bool
+        Tell encoder and decoder the chords of each bar: a condition, which codes then need not store.
     """
 
     def __init__(
@@ -158,6 +166,7 @@ class StructureNetwork(nn.Module):
         apart: bool = False,
         pointing: bool = True,
         likeness: bool = True,
+        chords: bool = False,
     ) -> None:
         super().__init__()
         self.code, self.apart, self.pointing, self.likeness = code, apart, pointing, likeness
@@ -165,6 +174,7 @@ class StructureNetwork(nn.Module):
         self.read_line = nn.Linear(STEPS * PITCHES, hidden)
         self.read_first = nn.Embedding(PITCHES, hidden)
         self.read = nn.Sequential(nn.GELU(), nn.Linear(hidden, width))
+        self.read_chords = nn.Linear(CHORD_FEATURES, width) if chords else None
         self.encoder = nn.ModuleList(Attention(width, heads, related=likeness) for _ in range(layers))
         self.mean, self.log_variance = nn.Linear(width, code), nn.Linear(width, code)
         self.recall = nn.Linear(code, width)
@@ -184,9 +194,11 @@ class StructureNetwork(nn.Module):
         x = x + self.read_line(_shape(line).flatten(2)) + self.read_first(line[:, :, 0])
         return self.read(x)
 
-    def encode(self, rhythm: Tensor, line: Tensor) -> tuple[Tensor, Tensor, list[Tensor]]:
+    def encode(self, rhythm: Tensor, line: Tensor, chords: Tensor | None = None) -> tuple[Tensor, Tensor, list[Tensor]]:
         """Return mean and log-variance of the codes, (batch, bars, code) each, and each layer's attention."""
         x = self.hear(rhythm, line)
+        if self.read_chords is not None and chords is not None:
+            x = x + self.read_chords(chords)
         likeness, interval = _compare(rhythm, line) if self.likeness else (None, None)
         weights = []
         for layer in self.encoder:
@@ -194,7 +206,7 @@ class StructureNetwork(nn.Module):
             weights.append(seen)
         return self.mean(x), self.log_variance(x).clamp(-8, 3), weights
 
-    def decode(self, codes: Tensor, rhythm: Tensor, line: Tensor) -> Written:
+    def decode(self, codes: Tensor, rhythm: Tensor, line: Tensor, chords: Tensor | None = None) -> Written:
         """Return what is written of each bar, given its code and the bars before it.
 
         Parameters
@@ -203,14 +215,17 @@ class StructureNetwork(nn.Module):
             Codes.
         rhythm, line : Tensor of int64, shape (batch, bars, STEPS)
             The bars themselves, of which each sees only earlier ones.
+        chords : Tensor, shape (batch, bars, CHORD_FEATURES), or None
+            Chords of each bar, its own too.
         """
         heard = self.hear(rhythm, line)
-        trunk = self._follow(codes, heard)
+        told = self.read_chords(chords) if self.read_chords is not None and chords is not None else None
+        trunk = self._follow(codes, heard, told)
         hidden = self.write(trunk)
         of_rhythm, hidden_rhythm = trunk, hidden
         if self.apart:
             half = codes * (torch.arange(self.code, device=codes.device) < self.code // 2)
-            of_rhythm = self._follow(half, heard)
+            of_rhythm = self._follow(half, heard, told)
             hidden_rhythm = self.write(of_rhythm)
         rhythm_new = self.rhythm(hidden_rhythm).unflatten(2, (STEPS, RHYTHMS)).log_softmax(3)
         line_new = self.line(hidden).unflatten(2, (STEPS, PITCHES)).log_softmax(3)
@@ -230,9 +245,11 @@ class StructureNetwork(nn.Module):
         offset = self.offset(hidden).unflatten(2, (STEPS, OFFSETS)).log_softmax(3)
         return Written(rhythm_new, line_new, copies, offset, self._point(of_rhythm, heard))
 
-    def _follow(self, codes: Tensor, heard: Tensor) -> Tensor:
+    def _follow(self, codes: Tensor, heard: Tensor, told: Tensor | None) -> Tensor:
         memory = self.recall(codes)
         x = memory + F.pad(heard, (0, 0, 1, -1))
+        if told is not None:
+            x = x + told
         for past, code in zip(self.past, self.codes, strict=True):
             x, _ = past(x)
             x, _ = code(x, memory)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from functools import partial
 
 import lightning as L
 import numpy as np
@@ -32,7 +33,7 @@ class StructureTask(L.LightningModule):
 
     Parameters
     ----------
-    width, heads, code, layers, hidden, apart, pointing, likeness
+    width, heads, code, layers, hidden, apart, pointing, likeness, chords
         See :class:`StructureNetwork`.
     beta : float
         Weight of a nat in the codes against a nat in what is written.
@@ -56,6 +57,7 @@ class StructureTask(L.LightningModule):
         apart: bool = False,
         pointing: bool = True,
         likeness: bool = True,
+        chords: bool = False,
         beta: float = 0.2,
         change: float = 1.0,
         teach: float = 3.0,
@@ -67,7 +69,7 @@ class StructureTask(L.LightningModule):
     ) -> None:
         super().__init__()
         self.save_hyperparameters(ignore=["initial_weights"])
-        self.network = StructureNetwork(width, heads, code, layers, hidden, apart, pointing, likeness)
+        self.network = StructureNetwork(width, heads, code, layers, hidden, apart, pointing, likeness, chords)
         self.beta, self.change, self.teach = beta, change, teach if pointing else 0.0
         if initial_weights:
             load_network(self.network, initial_weights)
@@ -75,25 +77,28 @@ class StructureTask(L.LightningModule):
     def training_step(self, batch: dict[str, Tensor], _: int) -> Tensor:
         """Return the loss of one batch."""
         rhythm, line, real = batch["rhythm"], batch["line"], batch["real"]
-        mean, log_variance, _seen = self.network.encode(rhythm, line)
+        chords = batch["chords"]
+        mean, log_variance, _seen = self.network.encode(rhythm, line, chords)
         stored = _average(stored_nats(mean, log_variance), real)
         codes = _sample(mean, log_variance)
-        written = self._cost(codes, rhythm, line, batch["source"], real)
+        written = self._cost(codes, rhythm, line, batch["source"], real, chords)
         warm = min(1.0, (self.global_step + 1) / max(self.hparams["warmup_steps"] * 5, 1))
         loss = written + self.beta * warm * stored
         self.log("train/stored", stored, prog_bar=True)
         self.log("train/written", written, prog_bar=True)
         if self.change:
-            other, other_variance, _seen = self.network.encode(batch["new_rhythm"], batch["new_line"])
+            other, other_variance, _seen = self.network.encode(batch["new_rhythm"], batch["new_line"], chords)
             mixed = torch.where(batch["changed"][..., None], _sample(other, other_variance), codes)
-            followed = self._cost(mixed, batch["new_rhythm"], batch["new_line"], batch["new_source"], real)
+            followed = self._cost(mixed, batch["new_rhythm"], batch["new_line"], batch["new_source"], real, chords)
             self.log("train/followed", followed, prog_bar=True)
             loss = loss + self.change * followed
         return loss
 
-    def _cost(self, codes: Tensor, rhythm: Tensor, line: Tensor, source: Tensor, real: Tensor) -> Tensor:
+    def _cost(
+        self, codes: Tensor, rhythm: Tensor, line: Tensor, source: Tensor, real: Tensor, chords: Tensor
+    ) -> Tensor:
         """Return nats a bar, and what pointing elsewhere than at the source costs."""
-        written = self.network.decode(codes, rhythm, line)
+        written = self.network.decode(codes, rhythm, line, chords)
         likely_rhythm, likely_line = target_probabilities(written, rhythm, line)
         onset = (rhythm == ONSET).float()
         # Pitches between onsets are heard nowhere, but let one bar's rhythm be put over another's line.
@@ -107,21 +112,34 @@ class StructureTask(L.LightningModule):
 
     def validation_step(self, batch: dict[str, Tensor], _: int) -> None:
         """Log how tunes are written again from their codes, and what follows a change."""
-        found = measure(self._encode, self._decode, {name: value.numpy() for name, value in batch.items()})
+        chords = batch["chords"]
+        found = measure(
+            partial(self._encode, chords=chords),
+            partial(self._decode, chords=chords),
+            {name: value.numpy() for name, value in batch.items()},
+        )
         for name, (value, count) in found.items():
             if count:
                 self.log(f"valid/{name}", value, batch_size=count, prog_bar=name == "free")
         score = sum(found[name][0] for name in ("free", "follow_exact", "follow_varied")) - found["collateral"][0]
         self.log("valid/score", score, batch_size=len(batch["real"]), prog_bar=True)
 
-    def _encode(self, rhythm: NDArray[np.int64], line: NDArray[np.int64]) -> tuple[NDArray[np.float32], ...]:
-        mean, log_variance, _seen = self.network.encode(torch.from_numpy(rhythm), torch.from_numpy(line))
+    def _encode(
+        self, rhythm: NDArray[np.int64], line: NDArray[np.int64], chords: Tensor | None = None
+    ) -> tuple[NDArray[np.float32], ...]:
+        mean, log_variance, _seen = self.network.encode(torch.from_numpy(rhythm), torch.from_numpy(line), chords)
         return mean.numpy(), log_variance.numpy()
 
     def _decode(
-        self, codes: NDArray[np.float32], rhythm: NDArray[np.int64], line: NDArray[np.int64]
+        self,
+        codes: NDArray[np.float32],
+        rhythm: NDArray[np.int64],
+        line: NDArray[np.int64],
+        chords: Tensor | None = None,
     ) -> dict[str, NDArray[np.float32]]:
-        written = self.network.decode(*map(torch.from_numpy, (codes, rhythm, line)))
+        told = None if chords is None else chords[:, : codes.shape[1]]
+        given, past_rhythm, past_line = map(torch.from_numpy, (codes, rhythm, line))
+        written = self.network.decode(given, past_rhythm, past_line, told)
         return {name: value.numpy() for name, value in zip(Written._fields, written, strict=True)}
 
     def configure_optimizers(self) -> dict[str, object]:
