@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator
 from functools import cached_property
 from typing import Any, NamedTuple
 
@@ -12,8 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ottava import __version__
-from ottava.errors import InputError, OttavaError, UsageError
+from ottava.errors import InputError, UsageError
 from ottava.results import Bars, Curves, Labels, Notes, Payload, Result
+from ottava.runtime.each import run_each
 from ottava.runtime.session import Session
 from ottava.runtime.weights import find_weights
 from ottava.spec import find_spec
@@ -365,13 +365,5 @@ def structure(
     model = StructureModel(weights, threads)
     options: dict[str, Any] = {"part": part, "upbeat": upbeat, "attention": attention}
     if isinstance(source, (list, tuple)):
-        return _each(model, source, options)
+        return run_each(model, source, options)
     return model(source, **options)
-
-
-def _each(model: StructureModel, sources: Any, options: dict[str, Any]) -> Iterator[Result | OttavaError]:
-    for source in sources:
-        try:
-            yield model(source, **options)
-        except OttavaError as error:
-            yield error

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -13,8 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ottava import __version__
-from ottava.errors import InputError, OttavaError, UsageError
+from ottava.errors import InputError, UsageError
 from ottava.results import Labels, MidiFile, Result
+from ottava.runtime.each import run_each
 from ottava.symbolic.bars import HOLD, ONSET, REST
 from ottava.systems.structure.change import Varied, change, check_steps, draw_bars, interpolate
 from ottava.systems.structure.form import name_bars
@@ -307,13 +308,5 @@ def vary(
         "part": part, "upbeat": upbeat,
     }  # fmt: skip
     if isinstance(source, (list, tuple)):
-        return _each(call, source, options)
+        return run_each(call, source, options)
     return call(source, **options)
-
-
-def _each(call: _Vary, sources: Any, options: dict[str, Any]) -> Iterator[Result | OttavaError]:
-    for source in sources:
-        try:
-            yield call(source, **options)
-        except OttavaError as error:
-            yield error

@@ -15,10 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ottava import __version__
-from ottava.errors import OttavaError
 from ottava.io.audio import Source, stream_audio
 from ottava.results import Curves, Notes, Payload, Result
 from ottava.runtime.chunks import read_ahead, stream_in_chunks
+from ottava.runtime.each import run_each
 from ottava.runtime.session import Session
 from ottava.runtime.weights import find_weights
 from ottava.signal.logfreq import LogFrequency
@@ -290,17 +290,9 @@ def transcribe(
     model = Transcriber(weights, threads)
     # A pair of samples and their rate is one source, not a list of two.
     if isinstance(source, list) or (isinstance(source, tuple) and not _is_samples(source)):
-        return _each(model, source, options)
+        return run_each(model, source, options)
     return model(source, **options)
 
 
 def _is_samples(source: tuple[Any, ...]) -> bool:
     return len(source) == 2 and isinstance(source[0], np.ndarray)
-
-
-def _each(model: Transcriber, sources: Iterable[Any], options: dict[str, Any]) -> Iterator[Result | OttavaError]:
-    for source in sources:
-        try:
-            yield model(source, **options)
-        except OttavaError as error:
-            yield error
