@@ -26,7 +26,9 @@ from structure_measures import (
     attention_at_repeats,
     context_transfer,
     edits,
+    interval,
     position_matched,
+    ratio_interval,
     reconstruction,
     shuffle_bars,
     stored_at_repeats,
@@ -135,10 +137,16 @@ def judge(coder: PaperCoder, symbols: Symbols, seed: int) -> dict[str, Any]:
     rng = np.random.default_rng(seed)
     row: dict[str, Any] = {f"{k}": float(v.mean()) for k, v in reconstruction(coder, symbols, coded).items()}
     row["gap"] = row["forced"] - row["free"]
-    row["repeat_ratio"] = position_matched(stored_at_repeats(symbols, coded))
+    stored = stored_at_repeats(symbols, coded)
+    row["repeat_ratio"] = position_matched(stored)
+    row["repeat_ratio_low"], row["repeat_ratio_high"] = ratio_interval(stored, rng)
+    for name, wanted in (("repeat", 1.0), ("new", 0.0)):
+        row[f"nats_{name}"] = float(np.median([entry["nats"] for entry in stored if entry["repeat"] == wanted]))
     changed = edits(coder, symbols, coded, rng)
     for name in ("whole", "symbols", "elsewhere"):
-        row[f"follow_{name}"] = float(np.nanmean([entry[name] for entry in changed])) if changed else float("nan")
+        values = [entry[name] for entry in changed]
+        row[f"follow_{name}"] = float(np.nanmean(values)) if changed else float("nan")
+        row[f"follow_{name}_low"], row[f"follow_{name}_high"] = interval(values, rng)
     row["edited_tunes"] = len(changed)
     moved = context_transfer(coder, symbols, coded, rng)
     for name in ("to_form", "to_content", "first_bar"):

@@ -88,6 +88,18 @@ def position_matched(rows: list[dict[str, float]]) -> float:
     return float(np.average(ratios, weights=weights)) if ratios else float("nan")
 
 
+def ratio_interval(rows: list[dict[str, float]], rng: np.random.Generator, draws: int = 300) -> tuple[float, float]:
+    """Return the 95 % bootstrap interval of :func:`position_matched` over tunes."""
+    of_tune: dict[float, list[dict[str, float]]] = {}
+    for row in rows:
+        of_tune.setdefault(row["tune"], []).append(row)
+    tunes = list(of_tune.values())
+    drawn = (rng.integers(0, len(tunes), len(tunes)) for _ in range(draws))
+    ratios = [position_matched([row for k in chosen for row in tunes[k]]) for chosen in drawn]
+    low, high = np.nanpercentile(ratios, (2.5, 97.5))
+    return float(low), float(high)
+
+
 def edits(coder: Coder, symbols: Symbols, coded: Coded, rng: np.random.Generator) -> list[dict[str, float]]:
     """Change the code of a bar that others repeat for another tune's at the same place, and write all again.
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from ottava.corpora.songs import make_songs
-from ottava.results import Labels
+from ottava.results import RELATIONS, Labels
 from ottava.systems.structure.lines import ONSET, REACH, STEPS, find_reference, split_bars
 from ottava.systems.structure.train.measure import measure
 from ottava.systems.structure.train.network import StructureNetwork, Written, stored_nats, target_probabilities
@@ -40,7 +40,7 @@ class StructureTask(L.LightningModule):
     change : float
         Weight of the second window; 0 leaves it out.
     teach : float
-        Weight of being shown which bar to point at.
+        Weight of being shown which bar to point at, and what to take from it.
     learning_rate, warmup_steps, decay_share, weight_decay : float
         AdamW, with warm-up, a plateau, and a linear fall over the last share of the steps.
     initial_weights : str or None
@@ -81,7 +81,7 @@ class StructureTask(L.LightningModule):
         mean, log_variance, _seen = self.network.encode(rhythm, line, chords)
         stored = _average(stored_nats(mean, log_variance), real)
         codes = _sample(mean, log_variance)
-        written = self._cost(codes, rhythm, line, batch["source"], real, chords)
+        written = self._cost(codes, rhythm, line, batch["source"], batch["kind"], real, chords)
         warm = min(1.0, (self.global_step + 1) / max(self.hparams["warmup_steps"] * 5, 1))
         loss = written + self.beta * warm * stored
         self.log("train/stored", stored, prog_bar=True)
@@ -89,15 +89,16 @@ class StructureTask(L.LightningModule):
         if self.change:
             other, other_variance, _seen = self.network.encode(batch["new_rhythm"], batch["new_line"], chords)
             mixed = torch.where(batch["changed"][..., None], _sample(other, other_variance), codes)
-            followed = self._cost(mixed, batch["new_rhythm"], batch["new_line"], batch["new_source"], real, chords)
+            changed = (batch["new_rhythm"], batch["new_line"], batch["new_source"], batch["kind"])
+            followed = self._cost(mixed, *changed, real, chords)
             self.log("train/followed", followed, prog_bar=True)
             loss = loss + self.change * followed
         return loss
 
     def _cost(
-        self, codes: Tensor, rhythm: Tensor, line: Tensor, source: Tensor, real: Tensor, chords: Tensor
+        self, codes: Tensor, rhythm: Tensor, line: Tensor, source: Tensor, kind: Tensor, real: Tensor, chords: Tensor
     ) -> Tensor:
-        """Return nats a bar, and what pointing elsewhere than at the source costs."""
+        """Return nats a bar, and what it costs not to point at the source and take from it."""
         written = self.network.decode(codes, rhythm, line, chords)
         likely_rhythm, likely_line = target_probabilities(written, rhythm, line)
         onset = (rhythm == ONSET).float()
@@ -106,9 +107,25 @@ class StructureTask(L.LightningModule):
         nats = -likely_rhythm.clamp(_LEAST).log().sum(2) - (likely_line.clamp(_LEAST).log() * weight).sum(2)
         cost = _average(nats, real)
         if self.teach:
+            sounding = real * (line > 0).any(2)
             pointed = written.pointer.gather(2, source[..., None] + 1)[..., 0]
-            cost = cost + self.teach * _average(-pointed.clamp(_LEAST).log(), real * (line > 0).any(2))
+            taken = self._taking(written.copies, rhythm, line, source, kind)
+            cost = cost + self.teach * _average(taken - pointed.clamp(_LEAST).log(), sounding)
         return cost
+
+    def _taking(self, copies: Tensor, rhythm: Tensor, line: Tensor, source: Tensor, kind: Tensor) -> Tensor:
+        """Return what it costs not to take over what a bar has from its source, (batch, bars), means over steps.
+
+        Pitches are to be taken over where they are equal, or, of a bar that is moved as a whole, with their offset.
+        """
+        where = source.clamp(0)[..., None].expand(-1, -1, rhythm.shape[2])
+        same = rhythm == rhythm.gather(1, where)
+        up = line - line.gather(1, where)
+        whole = ((kind == RELATIONS.index("transposed")) | (kind == RELATIONS.index("contour")))[..., None]
+        pitched = (up == 0) | whole
+        of_rhythm, of_line = copies.clamp(_LEAST, 1 - _LEAST).unbind(3)
+        each = -torch.where(same, of_rhythm, 1 - of_rhythm).log() - of_line.log() * pitched
+        return each.mean(2) * (source >= 0)
 
     def validation_step(self, batch: dict[str, Tensor], _: int) -> None:
         """Log how tunes are written again from their codes, and what follows a change."""
