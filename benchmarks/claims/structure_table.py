@@ -57,8 +57,8 @@ all paths between bars: a VAE of single bars of the same size.
 `benchmarks/results/claims_structure.csv`. C1, causality to the bit, is a test:
 `tests/training/test_structure_paper.py`.
 """,
-        "## C2 A repeated bar stores less\n\nMedian nats of codes of bars that equal an earlier one, and of others; and "
-        "the ratio of both at the same places, with its 95 % bootstrap interval over tunes (first seed).\n\n"
+        "## C2 A repeated bar stores less\n\nMedian nats of codes of bars that equal an earlier one, and of others; "
+        "and the ratio of both at the same places, with its 95 % bootstrap interval over tunes (first seed).\n\n"
         + table(
             ["", "nats, repeated", "nats, new", "ratio at the same place", "interval"],
             [
