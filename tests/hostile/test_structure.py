@@ -142,6 +142,7 @@ def test_the_longest_tune_is_read(model, tmp_path):
         ({"from_": "{tune}:1-2"}, "as many bars are needed as are replaced; found 2; expected 1"),
         ({"toward": "{tune}", "amount": 1.5}, "amount is 1.5"),
         ({"extend": -1}, "extend is -1"),
+        ({"extend": 5000}, "extend is 5000; found 8 bars; expected at most 1000 in all"),
         ({"part": 0}, "there is no part 0"),
         ({"part": 5}, "there is no part 5"),
         ({"upbeat": 9.0}, "an upbeat of 9.0 quarter notes"),

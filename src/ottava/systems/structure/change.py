@@ -32,7 +32,7 @@ class Varied(NamedTuple):
     symbols : ndarray of int16, shape (bars, steps)
         The new tune.
     source : ndarray of int64, shape (bars,)
-        Of each bar that follows, the place of the changed bar that it is made of; -1 for all others.
+        Of each bar that changes because one that it is made of did, that one's place; -1 for all others.
     elsewhere : tuple of int
         Steps that the network would have changed in bars that are not made of a changed one, and steps of those bars.
     """
@@ -78,10 +78,10 @@ def change(model: StructureModel, melody: Melody, new: dict[int, NDArray[np.int1
             continue
         at = int(leans[0, i, :i].argmax())
         if leans[0, i, at] >= _MADE_OF and (at in new or source[at] >= 0):
-            source[i] = at
             # A bar that the network knows by heart is taken whole: half a rhythm of each is none.
             known = (old[i] == symbols[i]).all()
             varied[i] = now[i] if known else np.where(old[i] == now[i], symbols[i], now[i])
+            source[i] = at if (varied[i] != symbols[i]).any() else -1
         else:
             spoilt, kept = spoilt + int((old[i] != now[i]).sum()), kept + steps
     return Varied(varied, source, (spoilt, kept))

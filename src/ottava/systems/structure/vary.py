@@ -22,6 +22,7 @@ from ottava.systems.structure.form import name_bars
 from ottava.systems.structure.lines import split_bars
 from ottava.systems.structure.rewrite import write_tune
 from ottava.systems.structure.run import (
+    MOST_BARS,
     Melody,
     StructureModel,
     describe,
@@ -131,11 +132,18 @@ class _Vary:
             if refused := [i for i in chosen if melody.tune.refused[i]]:
                 raise InputError(f"bar {refused[0] + 1} does not count", found=melody.tune.refused[refused[0]])
             varied = change(self.model, melody, self._new_bars(melody, chosen, steps, from_, notes, seed or 0))
-        return self._report(source, melody, varied, chosen, began, {
-            "bar": str(bar), "from": from_, "notes": None if notes is None else list(notes), "seed": seed, "toward":
-            None if toward is None else os.fspath(toward), "amount": amount, "extend": extend, "part": part, "upbeat":
-            upbeat,
-        })  # fmt: skip
+        settings = {
+            "bar": str(bar),
+            "from": from_,
+            "notes": None if notes is None else list(notes),
+            "seed": seed,
+            "toward": None if toward is None else os.fspath(toward),
+            "amount": amount,
+            "extend": extend,
+            "part": part,
+            "upbeat": upbeat,
+        }
+        return self._report(source, melody, varied, chosen, began, settings)
 
     def _new_bars(
         self, melody: Melody, chosen: list[int], steps: int, from_: str | None, notes: Sequence[str] | None, seed: int
@@ -161,6 +169,8 @@ class _Vary:
 
     def _continue(self, melody: Melody, count: int, seed: int) -> NDArray[np.int16]:
         n = len(melody.tune)
+        if n + count > MOST_BARS:
+            raise UsageError(f"extend is {count}", found=f"{n} bars", expected=f"at most {MOST_BARS} in all")
         return draw_bars(self.model, melody, list(range(n, n + count)), n + count, np.random.default_rng(seed))
 
     def _report(
