@@ -41,6 +41,7 @@ from ottava.systems.structure.lines import find_reference, join_bars, split_bars
 from ottava.systems.structure.relations import find_relations
 from ottava.systems.structure.run import Melody, StructureModel, lean
 from ottava.systems.structure.train.data import TuneWindows
+from ottava.systems.structure.train.measure import relate_to_changed
 from ottava.training.evaluate import render_csv
 from ottava.training.provenance import provenance
 
@@ -83,11 +84,10 @@ def change_tunes(tunes: list[TuneItem]) -> Iterator[tuple[str, Symbols, int, Sym
         windows = TuneWindows(tunes, 1, (MOST_BARS,), seed=seed, vary=False)
         for i, tune in enumerate(windows.tunes):
             n, steps = min(len(tune.symbols), MOST_BARS), tune.symbols.shape[1]
-            batch = {name: value.numpy()[0] for name, value in windows[i].items()}
+            batch = {name: value.numpy() for name, value in windows[i].items()}
             reference = find_reference(tune.symbols[:n])
-            after = join_bars(batch["new_rhythm"][:n], batch["new_line"][:n], reference, steps)
-            kinds = np.where(batch["follows"][:n], batch["kind"][:n], 0)
-            yield tune.id, tune.symbols[:n], int(batch["changed"].argmax()), after, kinds
+            after = join_bars(batch["new_rhythm"][0, :n], batch["new_line"][0, :n], reference, steps)
+            yield tune.id, tune.symbols[:n], int(batch["changed"].argmax()), after, relate_to_changed(batch)[0, :n]
 
 
 def change_songs() -> Iterator[tuple[str, Symbols, int, Symbols, NDArray[np.int64]]]:

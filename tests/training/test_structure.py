@@ -26,7 +26,7 @@ from ottava.systems.structure.prior.train.network import PriorNetwork
 from ottava.systems.structure.prior.train.task import hidden_nats
 from ottava.systems.structure.relations import find_relations
 from ottava.systems.structure.train.data import TuneWindows, change_bar
-from ottava.systems.structure.train.measure import equal_symbols, measure, rewrite_given
+from ottava.systems.structure.train.measure import equal_symbols, measure, relate_to_changed, rewrite_given
 from ottava.systems.structure.train.network import CHORD_FEATURES, StructureNetwork, Written, target_probabilities
 
 
@@ -148,6 +148,11 @@ def test_a_change_goes_on_through_all_that_is_made_of_it():
     np.testing.assert_array_equal(changed[1][1], new[1][0] + 2)
     np.testing.assert_array_equal(changed[1][4], new[1][0] + 5)
     np.testing.assert_array_equal(changed[0][2], bars[0][2])
+    columns = {"source": relations.source, "kind": relations.kind, "follows": follows.astype(int)}
+    # The last is a moved copy of an equal bar; had it been equal to a moved one, it would be moved as well.
+    assert relate_to_changed({name: value[None] for name, value in columns.items()}).tolist() == [[0, 2, 0, 1, 2]]
+    columns |= {"source": np.array([-1, 0, -1, 1, 3]), "kind": np.array([0, 2, 0, 1, 1])}
+    assert relate_to_changed({name: value[None] for name, value in columns.items()}).tolist() == [[0, 2, 0, 2, 2]]
 
 
 def test_windows_are_functions_of_their_number():

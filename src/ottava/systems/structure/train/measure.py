@@ -12,7 +12,7 @@ from ottava.results import RELATIONS
 from ottava.systems.structure.decode import Bars, Decoder, mix, write_bars
 from ottava.systems.structure.lines import ONSET, OUTSIDE
 
-__all__ = ["Encoder", "equal_symbols", "measure", "rewrite_given"]
+__all__ = ["Encoder", "equal_symbols", "measure", "relate_to_changed", "rewrite_given"]
 
 Encoder = Callable[[NDArray[np.int64], NDArray[np.int64]], tuple[NDArray[np.float32], ...]]
 """Rhythm and line (batch, bars, STEPS) to mean and log-variance of the codes."""
@@ -26,7 +26,8 @@ def measure(encode: Encoder, decode: Decoder, batch: Mapping[str, NDArray[Any]])
     ``stored``, ``stored_repeat``, ``stored_new``
         Nats in codes of all bars; from the fifth on, medians of bars that equal an earlier one and of unrelated ones.
     ``follow_KIND``
-        Share of bars of that relation that follow a change wholly; ``follow_symbols``: symbols of all that should.
+        Share of bars that follow a change wholly, by their relation to the changed bar (:func:`relate_to_changed`);
+        ``follow_symbols``: symbols of all that should.
     ``collateral``
         Share of symbols that the change alters in bars that should not follow.
 
@@ -39,6 +40,7 @@ def measure(encode: Encoder, decode: Decoder, batch: Mapping[str, NDArray[Any]])
     """
     bars, new = (batch["rhythm"], batch["line"]), (batch["new_rhythm"], batch["new_line"])
     kind, follows, changed, steps = (batch[name] for name in ("kind", "follows", "changed", "steps"))
+    to_changed = relate_to_changed(batch)
     real = batch["real"] > 0
     codes, log_variance = encode(*bars)
     swapped = np.where(changed[..., None], encode(*new)[0], codes)
@@ -65,7 +67,26 @@ def measure(encode: Encoder, decode: Decoder, batch: Mapping[str, NDArray[Any]])
         "follow_symbols": _mean(hit[inside & follows[..., None]]),
     }
     for number, name in enumerate(RELATIONS[1:], start=1):
-        found[f"follow_{name}"] = _mean(whole[follows & (kind == number)])
+        found[f"follow_{name}"] = _mean(whole[to_changed == number])
+    return found
+
+
+def relate_to_changed(batch: Mapping[str, NDArray[Any]]) -> NDArray[np.int64]:
+    """Return the relation of each bar that follows to the changed bar, (batch, bars); 0 for all others.
+
+    A bar may be made of one that is made of the changed one: the loosest relation on the way counts, so that a copy of
+    a varied bar is a varied one.
+
+    Parameters
+    ----------
+    batch : dict of ndarray
+        From :class:`.data.TuneWindows`.
+    """
+    source, kind, follows = batch["source"], batch["kind"], batch["follows"]
+    found = np.zeros_like(kind)
+    rows = np.arange(len(kind))
+    for i in range(kind.shape[1]):
+        found[:, i] = np.where(follows[:, i], np.maximum(kind[:, i], found[rows, source[:, i]]), 0)
     return found
 
 
