@@ -37,7 +37,8 @@ def test_json_has_a_list_of_labels(run, ode):
     done = run("structure", "ode.mid", "--json")
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)
-    assert found["form"] == ["A", "B", "C", "D", "A", "B", "C", "E", "F", "G", "H", "I", "A", "B", "C", "E"]
+    # What equals what; strokes are the network's opinion.
+    assert list(map(found["form"].index, found["form"])) == list(map("ABCDABCEFGHIABCE".index, "ABCDABCEFGHIABCE"))
     assert len(found["bars"]["nats"]) == 16
     assert found["bars"]["leans_on"][4] == 1
     assert found["bars"]["relation"][4] == "exact"

@@ -7,7 +7,7 @@ import json
 import numpy as np
 import pytest
 
-from ottava.corpora.songs import Motif, make_song, make_songs
+from ottava.corpora.songs import Motif, make_song
 from ottava.results import Result
 from ottava.runtime.examples import find_example
 from ottava.runtime.load import load
@@ -15,6 +15,7 @@ from ottava.symbolic.bars import from_bars
 from ottava.symbolic.score import Part, Score, read_score
 from ottava.symbolic.write import write_score
 from ottava.systems.structure.form import name_bars
+from ottava.systems.structure.run import find_line
 from ottava.systems.structure.vary import parse_notes, vary
 
 
@@ -145,10 +146,10 @@ def test_what_is_not_midi_becomes_midi(tmp_path):
 
 def test_new_bars_from_another_tune_and_drawn_ones(tmp_path):
     example, other = find_example("score"), tmp_path / "other.mid"
-    symbols = make_songs(1, seed=3)[0].symbols
-    other.write_bytes(write_score(score_of(np.resize(symbols, (8, 16)))))
+    other.write_bytes(write_score(score_of(make_song(np.random.default_rng(3)).symbols()[:8])))
+    symbols = find_line(other).tune.symbols
     taken = vary(example, bar="1-2", from_=f"{other}:3-4")
-    start, _, pitch = from_bars(np.resize(symbols, (8, 16))[2:4])
+    start, _, pitch = from_bars(symbols[2:4])
     n = len(start)
     assert taken.notes.pitch_midi[:n].tolist() == pitch.tolist()
     drawn = vary(example, bar="3", seed=5)
@@ -159,7 +160,7 @@ def test_new_bars_from_another_tune_and_drawn_ones(tmp_path):
     assert len(longer.bars) == 20
     assert longer.changes.label.tolist() == ["same"] * 16 + ["new"] * 4
     between = vary(example, toward=other, amount=0.5)
-    assert len(between.form) == 8
+    assert len(between.form) == len(symbols)
     near = vary(example, toward=other, amount=0.0)
     original = read_score(example).parts[0].pitch_midi
     assert np.mean(near.notes.pitch_midi[:10] == original[:10]) > 0.5
