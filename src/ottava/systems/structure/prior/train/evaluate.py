@@ -1,7 +1,7 @@
 """Scoring the prior: ``ottava evaluate structure.prior --data TUNES/SOURCE.npz``.
 
-Of each tune of the test split, the first 64 bars, some codes are hidden: the last four, and the middle four. What a hidden
-code costs under the prior, in nats, stands beside what it costs under N(0, 1), which is the paper's.
+Of each tune of the test split, the first 64 bars, some codes are hidden: the last four, and the middle four. What a
+hidden code costs under the prior, in nats, stands beside what it costs under N(0, 1), which is the paper's.
 """
 
 from __future__ import annotations
