@@ -19,7 +19,7 @@ import numpy as np
 from ottava.corpora.tunes import TuneItem, load_tunes
 from ottava.io.files import atomic_write
 from ottava.symbolic.bars import Line, from_bars
-from ottava.symbolic.upbeat import LENGTHS, score_upbeats
+from ottava.symbolic.upbeat import AS_WRITTEN, LENGTHS, score_upbeats
 from ottava.systems.structure.train.data import SHIPPED
 from ottava.training.evaluate import render_csv
 from ottava.training.provenance import provenance
@@ -61,7 +61,9 @@ def main() -> None:
             continue  # neither a bar nor an upbeat: a bar that begins with a rest
         upbeat = (steps - first) % steps
         line = Line(start - first, end - first, pitch)
-        found = int(score_upbeats(line, steps, usual[meter_of(tune)]).argmax())
+        scores = score_upbeats(line, steps, usual[meter_of(tune)])
+        scores[0] += AS_WRITTEN
+        found = int(scores.argmax())
         right[tune.id.split("/")[0], "upbeat" if upbeat else "downbeat"].append(found == upbeat)
     rows = [
         {"source": source, "begins_with": begin, "tunes": len(found), "right": round(float(np.mean(found)), 4)}

@@ -146,6 +146,9 @@ def test_the_longest_tune_is_read(model, tmp_path):
         ({"part": 0}, "there is no part 0"),
         ({"part": 5}, "there is no part 5"),
         ({"upbeat": 9.0}, "an upbeat of 9.0 quarter notes"),
+        ({"meter": "waltz"}, "meter 'waltz' is unreadable; expected like 3/4"),
+        ({"meter": "0/4"}, "meter '0/4' is unreadable"),
+        ({"meter": "5/4"}, "bars that are too long; found 5/4"),
     ],
 )
 def test_options_that_make_no_sense(tmp_path, options, message):

@@ -192,3 +192,21 @@ def test_meter_and_upbeat_of_musicxml(tmp_path):
     tune = find_tune(score)
     assert tune.edges_q.tolist() == [-2, 1, 4]
     assert (tune.symbols[:, ::4] - ONSET).tolist() == [[-2, -2, 67], [60, 62, 64]]
+
+
+def test_bars_of_one_beat_are_no_bars():
+    """As programs write them that know no meter; the tune is Frère Jacques, from the third beat of a bar on."""
+    pitch = [60, 62, 64, 60, 60, 62, 64, 60, 64, 65, 67, 64, 65, 67]
+    length = [1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 2, 1, 1, 2]
+    start = np.cumsum([0, *length[:-1]]).astype(float)
+    twice = np.concatenate([start, start + 16])
+    tune = find_tune(Score((part("", twice, pitch * 2, 1.0),), TEMPO, ((0.0, 1, 4),)))
+    assert tune.meter == (4, 4)
+    assert not tune.meter_told
+    assert tune.symbols.shape[1] == 16
+    assert tune.edges_q[0] in (0.0, -1.0, -2.0, -3.0)
+    asked = find_tune(Score((part("", twice, pitch * 2, 1.0),), TEMPO), meter=(2, 4), upbeat_q=0)
+    assert asked.meter == (2, 4)
+    assert asked.symbols.shape == (16, 8)
+    with pytest.raises(InputError, match="do not fit a grid; found 5/32"):
+        find_tune(Score((part("", twice, pitch * 2, 1.0),), TEMPO), meter=(5, 32))

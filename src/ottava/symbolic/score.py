@@ -28,7 +28,7 @@ from ottava.io.rewrite import count_beginnings
 from ottava.results import Notes
 from ottava.symbolic.instruments import family_of_program
 
-__all__ = ["DEFAULT_TEMPO_QPM", "SUFFIXES", "Part", "Score", "read_abc", "read_score"]
+__all__ = ["DEFAULT_METER", "DEFAULT_TEMPO_QPM", "SUFFIXES", "Part", "Score", "read_abc", "read_score"]
 
 DEFAULT_TEMPO_QPM = 120.0
 """Quarter notes per minute where a score marks no tempo: MIDI's own default."""

@@ -12,13 +12,14 @@ from numpy.typing import NDArray
 
 from ottava.errors import InputError, UsageError
 from ottava.symbolic.bars import STEPS_PER_QUARTER, Line, snap, to_bars
-from ottava.symbolic.score import Part, Score
+from ottava.symbolic.score import DEFAULT_METER, Part, Score
 from ottava.symbolic.upbeat import find_upbeat
 
 __all__ = ["Tune", "find_melody", "find_tune"]
 
 _MELODY = re.compile(r"melod(y|ie|ia)|tune|lead|solo|cantus|cantabile")
 _MOST_STEPS = 64
+_NO_BAR = 4  # steps
 _OFF_GRID = 0.2  # of a step
 _AGREED = 0.8  # length of the mean of unit vectors
 
@@ -50,6 +51,8 @@ class Tune:
         where the next begins.
     guessed_upbeat_q : float
         Quarter notes before the first whole bar, where the score does not say it; 0 otherwise.
+    meter_told : bool
+        Whether the meter is the score's own.
     """
 
     symbols: NDArray[np.int16]
@@ -62,6 +65,7 @@ class Tune:
     note_steps: NDArray[np.int64]
     left_out: int = 0
     guessed_upbeat_q: float = 0.0
+    meter_told: bool = True
 
     def __len__(self) -> int:
         return len(self.symbols)
@@ -119,7 +123,12 @@ def _leads(score: Score, index: int, others: list[int]) -> float:
 
 
 def find_tune(
-    score: Score, part: int | None = None, upbeat_q: float | None = None, most_bars: int | None = None
+    score: Score,
+    part: int | None = None,
+    *,
+    meter: tuple[int, int] | None = None,
+    upbeat_q: float | None = None,
+    most_bars: int | None = None,
 ) -> Tune:
     """Return the melody of a score in bars.
 
@@ -129,6 +138,8 @@ def find_tune(
         Where bars begin is taken from the score, or from its meter if it does not tell.
     part : int or None
         Which part, from 0 on; :func:`find_melody` chooses when not given.
+    meter : tuple of int or None
+        Numerator and denominator, in place of what the score says.
     upbeat_q : float or None
         Quarter notes before the first whole bar. When not given, as the score says; if it does not say, and begins with
         a note, :func:`ottava.symbolic.upbeat.find_upbeat` does.
@@ -159,7 +170,14 @@ def find_tune(
     sounding = chosen.duration_q > 0  # grace notes have no place on a grid
     start_q, pitch = chosen.start_q[sounding], chosen.pitch_midi[sounding]
     end_q = start_q + chosen.duration_q[sounding]
+    told = meter is None
+    if meter is not None:
+        score = replace(score, meters=((0.0, *meter),), bars_q=(), upbeat_q=0.0)
     meter, steps = _main_meter(score, float(end_q.max(initial=0)))
+    if told and steps <= _NO_BAR:
+        # Some programs write bars of one beat where they know no meter.
+        told, meter, steps = False, DEFAULT_METER, 16
+        score = replace(score, meters=((0.0, *meter),), bars_q=(), upbeat_q=0.0)
     last_q = float(end_q.max(initial=0))
     if most_bars is not None and last_q * STEPS_PER_QUARTER > most_bars * steps:
         found = f"{math.ceil(last_q * STEPS_PER_QUARTER / steps)} bars"
@@ -167,7 +185,7 @@ def find_tune(
     late_q = _find_lateness(start_q)
     start_q, end_q = start_q - late_q, end_q - late_q
     if upbeat_q is None and not score.bars_q and not score.upbeat_q:
-        upbeat_q = _hear_upbeat(score, snap(start_q, end_q, pitch), steps, meter)
+        upbeat_q = _hear_upbeat(score, snap(start_q, end_q, pitch), steps, meter, told)
     if upbeat_q is not None:
         if not 0 <= upbeat_q < steps / STEPS_PER_QUARTER:
             most = _words(steps / STEPS_PER_QUARTER)
@@ -215,6 +233,7 @@ def find_tune(
         note_steps,
         left_out,
         heard_upbeat,
+        told,
     )
 
 
@@ -235,11 +254,11 @@ def _find_lateness(start_q: NDArray[np.float64]) -> float:
     return late / STEPS_PER_QUARTER if np.abs(turn) > _AGREED and abs(late) > _OFF_GRID / 2 else 0.0
 
 
-def _hear_upbeat(score: Score, line: Line, steps: int, meter: tuple[int, int]) -> float | None:
+def _hear_upbeat(score: Score, line: Line, steps: int, meter: tuple[int, int], told: bool) -> float | None:
     """Return the upbeat of a score that does not tell; one that changes its meter, or begins with a rest, has none."""
-    if len(score.meters) > 1 or not len(line.start) or line.start[0] > 0:
+    if not len(line.start) or (told and (len(score.meters) > 1 or line.start[0] > 0)):
         return None
-    return find_upbeat(line, steps, meter) / STEPS_PER_QUARTER
+    return find_upbeat(line, steps, meter, bars_told=told) / STEPS_PER_QUARTER
 
 
 def _words(quarters: float) -> str:

@@ -14,14 +14,15 @@ from importlib import resources
 import numpy as np
 from numpy.typing import NDArray
 
-from ottava.symbolic.bars import ONSET, Line, to_bars
+from ottava.symbolic.bars import ONSET, STEPS_PER_QUARTER, Line, to_bars
 
-__all__ = ["LENGTHS", "find_upbeat", "score_upbeats"]
+__all__ = ["AS_WRITTEN", "LENGTHS", "find_upbeat", "score_upbeats"]
 
 LENGTHS = (2, 4, 8)
 """Steps at which a longer class of notes begins."""
 _REPEAT = 3.0  # nats for each bar that repeats another
-_AS_WRITTEN = 5.0  # nats for bars that begin with the file
+AS_WRITTEN = 5.0
+"""Nats in favour of bars that begin with the file."""
 
 
 @cache
@@ -51,11 +52,10 @@ def score_upbeats(line: Line, steps: int, usual: NDArray[np.float64]) -> NDArray
         bars = to_bars(Line(line.start + shift, line.end + shift, line.pitch_midi), steps)
         full = [bar.tobytes() for bar in bars if (bar >= ONSET).any()]
         scores[upbeat] += _REPEAT * (len(full) - len(set(full)))
-    scores[0] += _AS_WRITTEN
     return scores
 
 
-def find_upbeat(line: Line, steps: int, meter: tuple[int, int]) -> int:
+def find_upbeat(line: Line, steps: int, meter: tuple[int, int], *, bars_told: bool = True) -> int:
     """Return the likeliest number of steps before the first whole bar; 0 in meters of which nothing is known.
 
     Parameters
@@ -66,9 +66,16 @@ def find_upbeat(line: Line, steps: int, meter: tuple[int, int]) -> int:
         Steps to the bar.
     meter : tuple of int
         Numerator and denominator.
+    bars_told : bool
+        Whether the file's bars may well begin with it; if they are assumed, only whole quarters come before one.
     """
     beats, unit = (4, 4) if meter == (2, 2) else meter
     usual = _usual().get(f"{beats}/{unit}")
     if usual is None or len(usual) != steps or not len(line.start):
         return 0
-    return int(score_upbeats(line, steps, usual).argmax())
+    scores = score_upbeats(line, steps, usual)
+    if bars_told:
+        scores[0] += AS_WRITTEN
+    else:
+        scores[np.arange(steps) % STEPS_PER_QUARTER > 0] = -np.inf
+    return int(scores.argmax())

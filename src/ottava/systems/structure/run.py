@@ -137,11 +137,17 @@ class StructureModel:
         return {name: found[names.get(name, name)] for name in ("rhythm", "line", "copies", "offset", "pointer")}
 
     def __call__(
-        self, source: Any, *, part: int | None = None, upbeat: float | None = None, attention: bool = False
+        self,
+        source: Any,
+        *,
+        part: int | None = None,
+        meter: str | None = None,
+        upbeat: float | None = None,
+        attention: bool = False,
     ) -> Result:
         """Analyse one source. Parameters, result and errors are those of :func:`structure`."""
         began = time.perf_counter()
-        melody = find_line(source, part, upbeat)
+        melody = find_line(source, part, meter, upbeat)
         tune = melody.tune
         codes = self.encode(melody.rhythm, melody.line)
         written = self.decode(codes.mean[None], melody.rhythm[None], melody.line[None])
@@ -160,7 +166,7 @@ class StructureModel:
             model=self.model,
             source=name_source(source),
             payloads=payloads,
-            settings={"part": part, "upbeat": upbeat, "attention": attention},
+            settings={"part": part, "meter": meter, "upbeat": upbeat, "attention": attention},
             version=__version__,
             duration_s=float(bars.end_s[-1]),
             elapsed_s=time.perf_counter() - began,
@@ -218,7 +224,7 @@ def lean(melody: Melody, pointer: NDArray[np.float32]) -> Leans:
     return Leans(source, relation, offset, np.clip(confidence, 0, 1))
 
 
-def find_line(source: Any, part: int | None = None, upbeat: float | None = None) -> Melody:
+def find_line(source: Any, part: int | None = None, meter: str | None = None, upbeat: float | None = None) -> Melody:
     """Return the melody of a source, ready for the network.
 
     Parameters
@@ -227,6 +233,8 @@ def find_line(source: Any, part: int | None = None, upbeat: float | None = None)
         See :func:`ottava.symbolic.score.read_score`.
     part : int or None
         Which part has it, from 1 on; :func:`ottava.symbolic.tune.find_melody` chooses when not given.
+    meter : str or None
+        Like ``"3/4"``, in place of what the source says.
     upbeat : float or None
         Quarter notes before the first whole bar; see :func:`ottava.symbolic.tune.find_tune`.
 
@@ -242,7 +250,13 @@ def find_line(source: Any, part: int | None = None, upbeat: float | None = None)
     score = source if isinstance(source, Score) else read_score(source)
     path = None if isinstance(source, Score) else source
     try:
-        tune = find_tune(score, None if part is None else part - 1, upbeat, MOST_BARS)
+        tune = find_tune(
+            score,
+            None if part is None else part - 1,
+            meter=None if meter is None else _parse_meter(meter),
+            upbeat_q=upbeat,
+            most_bars=MOST_BARS,
+        )
     except InputError as error:
         raise InputError(error.message, path=path, found=error.found, expected=error.expected) from error
     if tune.symbols.shape[1] > STEPS:
@@ -256,10 +270,19 @@ def find_line(source: Any, part: int | None = None, upbeat: float | None = None)
     return Melody(score, tune, reference, *split_bars(tune.symbols, reference))
 
 
+def _parse_meter(text: str) -> tuple[int, int]:
+    beats, _, unit = text.partition("/")
+    if not (beats.isdigit() and unit.isdigit() and int(beats) and int(unit)):
+        raise UsageError(f"meter {text!r} is unreadable", expected="like 3/4")
+    return int(beats), int(unit)
+
+
 def remarks(melody: Melody) -> tuple[str, ...]:
     """Return what the user should know of how a melody was read."""
     tune = melody.tune
     said = [f"The melody: {tune.why}."] if len(melody.score) > 1 else []
+    if not tune.meter_told:
+        said.append(f"The bars are not the file's own: {tune.meter[0]}/{tune.meter[1]} is assumed.")
     if tune.guessed_upbeat_q:
         said.append(f"Bars are taken to begin after an upbeat of {tune.guessed_upbeat_q:g} quarter notes.")
     refused = [f"{i + 1} ({reason})" for i, reason in enumerate(tune.refused) if reason]
@@ -316,6 +339,7 @@ def structure(
     source: Any,
     *,
     part: int | None = None,
+    meter: str | None = None,
     upbeat: float | None = None,
     attention: bool = False,
     weights: str | os.PathLike[str] | None = None,
@@ -330,6 +354,8 @@ def structure(
     part : int or None
         Which part has the melody, from 1 on. When not given, the part that is named as one, else one that sings, else
         the one that most often has the highest note.
+    meter : str or None
+        Like 3/4, in place of what the file says. Files whose bars are of one beat know no meter: they are read as 4/4.
     upbeat : float or None
         Quarter notes before the first whole bar. When not given, as the file says; MIDI files do not, and if one begins
         with a note, it is guessed from how notes then lie in the bars.
@@ -363,7 +389,7 @@ def structure(
     A B A' C A B A' C
     """
     model = StructureModel(weights, threads)
-    options: dict[str, Any] = {"part": part, "upbeat": upbeat, "attention": attention}
+    options: dict[str, Any] = {"part": part, "meter": meter, "upbeat": upbeat, "attention": attention}
     if isinstance(source, (list, tuple)):
         return run_each(model, source, options)
     return model(source, **options)

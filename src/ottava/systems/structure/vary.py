@@ -109,6 +109,7 @@ class _Vary:
         amount: float = 0.5,
         extend: int = 0,
         part: int | None = None,
+        meter: str | None = None,
         upbeat: float | None = None,
     ) -> Result:
         """Change one tune. Parameters, result and errors are those of :func:`vary`."""
@@ -120,7 +121,7 @@ class _Vary:
             raise UsageError("toward and extend exclude each other", expected="one of them")
         if extend < 0:
             raise UsageError(f"extend is {extend}", expected="0 or more")
-        melody = find_line(source, part, upbeat)
+        melody = find_line(source, part, meter, upbeat)
         steps = melody.tune.symbols.shape[1]
         chosen: list[int] = []
         if toward is not None:
@@ -141,6 +142,7 @@ class _Vary:
             "amount": amount,
             "extend": extend,
             "part": part,
+            "meter": meter,
             "upbeat": upbeat,
         }
         return self._report(source, melody, varied, chosen, began, settings)
@@ -254,6 +256,7 @@ def vary(
     amount: float = 0.5,
     extend: int = 0,
     part: int | None = None,
+    meter: str | None = None,
     upbeat: float | None = None,
     weights: str | os.PathLike[str] | None = None,
     threads: int | None = None,
@@ -283,6 +286,8 @@ def vary(
         Instead of changing bars, go on for so many more, drawn at random.
     part : int or None
         Which part has the melody, from 1 on; see :func:`.run.structure`.
+    meter : str or None
+        Like 3/4, in place of what the file says.
     upbeat : float or None
         Quarter notes before the first whole bar; see :func:`.run.structure`.
     weights : path-like or None
@@ -315,7 +320,7 @@ def vary(
     call = _Vary(StructureModel(weights, threads))
     options: dict[str, Any] = {
         "bar": bar, "from_": from_, "notes": notes, "seed": seed, "toward": toward, "amount": amount, "extend": extend,
-        "part": part, "upbeat": upbeat,
+        "part": part, "meter": meter, "upbeat": upbeat,
     }  # fmt: skip
     if isinstance(source, (list, tuple)):
         return run_each(call, source, options)
