@@ -100,6 +100,10 @@ class TuneWindows(Dataset[dict[str, Tensor]]):
         for i, tune in enumerate(self.tunes):
             self.of_steps[tune.symbols.shape[1]].append(i)
 
+    def __len__(self) -> int:
+        """Return how many tunes there are; there is no end of batches."""
+        return len(self.tunes)
+
     def __getitem__(self, index: int) -> dict[str, Tensor]:
         rng = np.random.default_rng((self.seed, index))
         n = int(rng.choice(self.lengths))

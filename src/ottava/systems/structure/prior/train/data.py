@@ -29,6 +29,10 @@ class CodedWindows(Dataset[dict[str, Tensor]]):
         self.windows, self.seed = windows, seed
         self.model: StructureModel | None = None
 
+    def __len__(self) -> int:
+        """Return how many tunes there are."""
+        return len(self.windows)
+
     def __getitem__(self, index: int) -> dict[str, Tensor]:
         self.model = self.model or StructureModel(threads=1)
         batch = self.windows[index]
