@@ -21,13 +21,28 @@ from ottava.corpora.tunes import (
 )
 from ottava.errors import InputError, OutputError
 from ottava.systems.structure.decode import mix, write_bars
-from ottava.systems.structure.lines import NO_PITCH, OUTSIDE, PITCHES, RHYTHMS, STEPS, find_reference, split_bars
+from ottava.systems.structure.lines import (
+    NO_PITCH,
+    OUTSIDE,
+    PITCHES,
+    RHYTHMS,
+    STEPS,
+    find_reference,
+    settle,
+    split_bars,
+)
 from ottava.systems.structure.prior.train.network import PriorNetwork
 from ottava.systems.structure.prior.train.task import hidden_nats
 from ottava.systems.structure.relations import find_relations
 from ottava.systems.structure.train.data import TuneWindows, change_bar
 from ottava.systems.structure.train.measure import equal_symbols, measure, relate_to_changed, rewrite_given
-from ottava.systems.structure.train.network import CHORD_FEATURES, StructureNetwork, Written, target_probabilities
+from ottava.systems.structure.train.network import (
+    CHORD_FEATURES,
+    StructureNetwork,
+    Written,
+    target_probabilities,
+    write_forced,
+)
 
 
 @pytest.fixture(scope="module", params=[{}, {"apart": True}, {"pointing": False}, {"likeness": False}])
@@ -97,6 +112,24 @@ def test_probabilities_of_the_truth_are_those_that_writing_uses(network, bars):
         np.testing.assert_allclose(of_rhythm[:, i].numpy(), got, atol=1e-5)
         got = np.take_along_axis(all_line, pair[1][:, i, :, None], 2)[..., 0]
         np.testing.assert_allclose(of_line[:, i].numpy(), got, atol=1e-5)
+
+
+@torch.no_grad()
+def test_writing_all_bars_at_once_is_writing_each_after_the_true_ones(network, bars):
+    rhythm, line = bars
+    codes = torch.randn(3, 10, 32, generator=torch.Generator().manual_seed(2))
+    written = network.decode(codes, rhythm, line)
+
+    def decode(given, past_rhythm, past_line):
+        found = network.decode(*map(torch.from_numpy, (given, past_rhythm, past_line)))
+        return {name: value.numpy() for name, value in zip(Written._fields, found, strict=True)}
+
+    expected = rewrite_given(decode, codes.numpy(), (rhythm.numpy(), line.numpy()))
+    found = write_forced(written, rhythm, line)
+    np.testing.assert_array_equal(found[0].numpy(), expected[0])
+    onsets = expected[0] == 2
+    np.testing.assert_array_equal(found[1].numpy()[onsets], expected[1][onsets])
+    np.testing.assert_array_equal(found[1].numpy(), settle(found[0].numpy(), found[1].numpy()))
 
 
 def test_writing_given_bars_and_its_own(bars):

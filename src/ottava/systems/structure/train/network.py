@@ -20,12 +20,12 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ottava.corpora.tunes import BEATS
-from ottava.systems.structure.lines import NO_PITCH, PITCHES, RHYTHMS, STEPS
+from ottava.systems.structure.lines import NO_PITCH, ONSET, OUTSIDE, PITCHES, RHYTHMS, STEPS
 from ottava.systems.structure.relations import MOST_OFFSET
 
 __all__ = [
     "CHORD_FEATURES", "DISTANCES", "OFFSETS",
-    "Attention", "StructureNetwork", "Written", "stored_nats", "target_probabilities",
+    "Attention", "StructureNetwork", "Written", "stored_nats", "target_probabilities", "write_forced",
 ]  # fmt: skip
 
 DISTANCES = 128
@@ -291,7 +291,9 @@ def _compare(rhythm: Tensor, line: Tensor) -> tuple[Tensor, Tensor]:
     return likeness, first[:, :, None] - first[:, None] + PITCHES - 1
 
 
-def target_probabilities(written: Written, rhythm: Tensor, line: Tensor) -> tuple[Tensor, Tensor]:
+def target_probabilities(
+    written: Written, rhythm: Tensor, line: Tensor, past: tuple[Tensor, Tensor] | None = None
+) -> tuple[Tensor, Tensor]:
     """Return the probability of each rhythm and pitch of these bars, (batch, bars, STEPS) each.
 
     Parameters
@@ -300,14 +302,17 @@ def target_probabilities(written: Written, rhythm: Tensor, line: Tensor) -> tupl
         From :meth:`StructureNetwork.decode` of the same bars.
     rhythm, line : Tensor of int64, shape (batch, bars, STEPS)
         The bars.
+    past : tuple of Tensor or None
+        Rhythm and line of the bars that the decoder saw before each, if those are others.
     """
+    past_rhythm, past_line = past or (rhythm, line)
     new_rhythm = written.rhythm.gather(3, rhythm[..., None])[..., 0].exp()
     new_line = written.line.gather(3, line[..., None])[..., 0].exp()
     pointer, somewhere = written.pointer[:, :, 1:], 1 - written.pointer[:, :, 0]
-    same = (rhythm[:, :, None] == rhythm[:, None]).float()
+    same = (rhythm[:, :, None] == past_rhythm[:, None]).float()
     copied_rhythm = torch.einsum("bij,bijs->bis", pointer, same)
-    offset = line[:, :, None] - line[:, None]
-    legal = (offset.abs() <= MOST_OFFSET) & (line[:, :, None] != NO_PITCH) & (line[:, None] != NO_PITCH)
+    offset = line[:, :, None] - past_line[:, None]
+    legal = (offset.abs() <= MOST_OFFSET) & (line[:, :, None] != NO_PITCH) & (past_line[:, None] != NO_PITCH)
     # (batch, later, steps, earlier): of each step, the probability of the offset that each earlier bar would need.
     needed = (offset.clamp(-MOST_OFFSET, MOST_OFFSET) + MOST_OFFSET).transpose(2, 3)
     likely = written.offset.exp().gather(3, needed).transpose(2, 3) * legal
@@ -318,6 +323,45 @@ def target_probabilities(written: Written, rhythm: Tensor, line: Tensor) -> tupl
         (1 - from_line * somewhere[..., None]) * new_line + from_line * copied_line,
     )
     return both
+
+
+@torch.no_grad()
+def write_forced(written: Written, rhythm: Tensor, line: Tensor) -> tuple[Tensor, Tensor]:
+    """Return each bar as it is written after the bars before it, the likeliest symbol of each step.
+
+    Parameters
+    ----------
+    written : Written
+        From :meth:`StructureNetwork.decode`.
+    rhythm, line : Tensor of int64, shape (batch, bars, STEPS)
+        The bars that it saw.
+    """
+    pointer, somewhere = written.pointer[:, :, 1:], 1 - written.pointer[:, :, 0]
+    from_rhythm, from_line = (x[..., None] for x in written.copies.unbind(3))
+    there = torch.einsum("bij,bjsr->bisr", pointer, F.one_hot(rhythm, RHYTHMS).float())
+    of_rhythm = (1 - from_rhythm * somewhere[..., None, None]) * written.rhythm.exp() + from_rhythm * there
+    pitched = F.one_hot(line, PITCHES).float()
+    pitched[..., NO_PITCH] = 0
+    there = F.pad(torch.einsum("bij,bjsp->bisp", pointer, pitched), (MOST_OFFSET, MOST_OFFSET))
+    of_line = (1 - from_line * somewhere[..., None, None]) * written.line.exp()
+    offset = written.offset.exp()
+    for k in range(OFFSETS):  # a pitch comes from the one that lies k - MOST_OFFSET below it
+        begin = 2 * MOST_OFFSET - k
+        of_line = of_line + from_line * offset[..., k : k + 1] * there[..., begin : begin + PITCHES]
+    # Where bars end, and that bars without onsets have no pitch, is known.
+    outside = rhythm == OUTSIDE
+    new_rhythm = torch.where(outside, OUTSIDE, of_rhythm[..., :OUTSIDE].argmax(3))
+    return new_rhythm, _settle(new_rhythm, of_line[..., 1:].argmax(3) + 1)
+
+
+def _settle(rhythm: Tensor, line: Tensor) -> Tensor:
+    """Return what :func:`ottava.systems.structure.lines.settle` does."""
+    onset = rhythm == ONSET
+    place = torch.arange(rhythm.shape[-1], device=rhythm.device).expand_as(rhythm)
+    last = torch.where(onset, place, -1).cummax(-1).values
+    first = onset.int().argmax(-1, keepdim=True)
+    settled = line.gather(-1, torch.where(last < 0, first, last))
+    return torch.where(onset.any(-1, keepdim=True), settled, NO_PITCH)
 
 
 def stored_nats(mean: Tensor, log_variance: Tensor) -> Tensor:

@@ -15,7 +15,13 @@ from ottava.corpora.songs import make_songs
 from ottava.results import RELATIONS, Labels
 from ottava.systems.structure.lines import ONSET, REACH, STEPS, find_reference, split_bars
 from ottava.systems.structure.train.measure import measure
-from ottava.systems.structure.train.network import StructureNetwork, Written, stored_nats, target_probabilities
+from ottava.systems.structure.train.network import (
+    StructureNetwork,
+    Written,
+    stored_nats,
+    target_probabilities,
+    write_forced,
+)
 from ottava.training.networks import load_network, save_network, warm_up_and_fall
 
 __all__ = ["StructureTask"]
@@ -41,6 +47,9 @@ class StructureTask(L.LightningModule):
         Weight of the second window; 0 leaves it out.
     teach : float
         Weight of being shown which bar to point at, and what to take from it.
+    own : float
+        Share of bars that, in the first window, later bars see as the network writes them, not as they are: in use it
+        sees its own.
     learning_rate, warmup_steps, decay_share, weight_decay : float
         AdamW, with warm-up, a plateau, and a linear fall over the last share of the steps.
     initial_weights : str or None
@@ -61,6 +70,7 @@ class StructureTask(L.LightningModule):
         beta: float = 0.2,
         change: float = 1.0,
         teach: float = 3.0,
+        own: float = 0.0,
         learning_rate: float = 1e-3,
         warmup_steps: int = 200,
         decay_share: float = 0.5,
@@ -70,7 +80,7 @@ class StructureTask(L.LightningModule):
         super().__init__()
         self.save_hyperparameters(ignore=["initial_weights"])
         self.network = StructureNetwork(width, heads, code, layers, hidden, apart, pointing, likeness, chords)
-        self.beta, self.change, self.teach = beta, change, teach if pointing else 0.0
+        self.beta, self.change, self.teach, self.own = beta, change, teach if pointing else 0.0, own
         if initial_weights:
             load_network(self.network, initial_weights)
 
@@ -81,7 +91,8 @@ class StructureTask(L.LightningModule):
         mean, log_variance, _seen = self.network.encode(rhythm, line, chords)
         stored = _average(stored_nats(mean, log_variance), real)
         codes = _sample(mean, log_variance)
-        written = self._cost(codes, rhythm, line, batch["source"], batch["kind"], real, chords)
+        past = self._mix_own(codes, rhythm, line, chords) if self.own else None
+        written = self._cost(codes, rhythm, line, batch["source"], batch["kind"], real, chords, past)
         warm = min(1.0, (self.global_step + 1) / max(self.hparams["warmup_steps"] * 5, 1))
         loss = written + self.beta * warm * stored
         self.log("train/stored", stored, prog_bar=True)
@@ -95,12 +106,27 @@ class StructureTask(L.LightningModule):
             loss = loss + self.change * followed
         return loss
 
+    def _mix_own(self, codes: Tensor, rhythm: Tensor, line: Tensor, chords: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the bars, some of them as the network writes them after the true ones."""
+        with torch.no_grad():
+            own = write_forced(self.network.decode(codes, rhythm, line, chords), rhythm, line)
+        replaced = (torch.rand(rhythm.shape[:2], device=rhythm.device) < self.own)[..., None]
+        return torch.where(replaced, own[0], rhythm), torch.where(replaced, own[1], line)
+
     def _cost(
-        self, codes: Tensor, rhythm: Tensor, line: Tensor, source: Tensor, kind: Tensor, real: Tensor, chords: Tensor
+        self,
+        codes: Tensor,
+        rhythm: Tensor,
+        line: Tensor,
+        source: Tensor,
+        kind: Tensor,
+        real: Tensor,
+        chords: Tensor,
+        past: tuple[Tensor, Tensor] | None = None,
     ) -> Tensor:
         """Return nats a bar, and what it costs not to point at the source and take from it."""
-        written = self.network.decode(codes, rhythm, line, chords)
-        likely_rhythm, likely_line = target_probabilities(written, rhythm, line)
+        written = self.network.decode(codes, *(past or (rhythm, line)), chords)
+        likely_rhythm, likely_line = target_probabilities(written, rhythm, line, past)
         onset = (rhythm == ONSET).float()
         # Pitches between onsets are heard nowhere, but let one bar's rhythm be put over another's line.
         weight = onset + 0.1 * (1 - onset) * (line > 0)
