@@ -4,6 +4,8 @@ Every verb returns a :class:`Result`: a frozen envelope that says what was liste
 which settings, around named payloads. A payload is a columnar record of read-only NumPy arrays with units in
 the column names, validated when it is made. Truth in :mod:`ottava.corpora` uses the same payloads, so a metric
 compares like with like. Empty is valid everywhere: silence has no notes.
+
+The module is long because the set is closed: whoever asks what a result can hold finds all of it here.
 """
 
 from __future__ import annotations

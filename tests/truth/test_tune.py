@@ -78,6 +78,11 @@ def test_bars_of_another_length_stand_in_their_places_and_do_not_count():
     assert tune.note_steps.tolist() == [*range(0, 44, 4), *range(48, 64, 4)]
 
 
+def test_grace_notes_alone_are_no_melody():
+    with pytest.raises(InputError, match="has no melody; found only grace notes"):
+        find_tune(Score((part("", [0.0, 1.0], [60, 62], 0.0),), TEMPO))
+
+
 def test_bars_off_the_grid_do_not_count():
     triplets = np.concatenate([np.arange(4.0), 4 + np.arange(12) / 3, 8 + np.arange(4.0)])
     tune = find_tune(Score((part("", triplets, np.full(20, 60), 0.3),), TEMPO, bars_q=(0.0, 4.0, 8.0, 12.0)))

@@ -170,6 +170,8 @@ def find_tune(
     sounding = chosen.duration_q > 0  # grace notes have no place on a grid
     start_q, pitch = chosen.start_q[sounding], chosen.pitch_midi[sounding]
     end_q = start_q + chosen.duration_q[sounding]
+    if not len(start_q):
+        raise InputError("has no melody", found="only grace notes", expected="notes that last")
     told = meter is None
     if meter is not None:
         score = replace(score, meters=((0.0, *meter),), bars_q=(), upbeat_q=0.0)

@@ -14,16 +14,36 @@ from typing import Any
 
 import numpy as np
 
-from ottava.corpora.tunes import load_tunes
+from ottava.corpora.tunes import TuneItem, load_tunes
 from ottava.errors import TrainingError
+from ottava.systems.structure.lines import STEPS
 from ottava.systems.structure.run import StructureModel
 from ottava.systems.structure.train.data import TuneWindows
 from ottava.systems.structure.train.measure import measure
 
-__all__ = ["MOST_BARS", "evaluate"]
+__all__ = ["MOST_BARS", "evaluate", "read_test"]
 
 MOST_BARS = 64
 _CHANGES = 3
+
+
+def read_test(data: Path) -> list[TuneItem]:
+    """Return the tunes of the test split that the network can read.
+
+    Parameters
+    ----------
+    data : pathlib.Path
+        Table of tunes.
+
+    Raises
+    ------
+    ottava.errors.TrainingError
+        If there are none.
+    """
+    tunes = [tune for tune in load_tunes(data) if tune.split == "test" and tune.symbols.shape[1] <= STEPS]
+    if not tunes:
+        raise TrainingError("no tunes to test on", path=data)
+    return tunes
 
 
 def evaluate(weights: str | os.PathLike[str] | None, data: Path) -> Iterable[dict[str, Any]]:
@@ -37,9 +57,7 @@ def evaluate(weights: str | os.PathLike[str] | None, data: Path) -> Iterable[dic
         Table of tunes.
     """
     model = StructureModel(weights)
-    tunes = [tune for tune in load_tunes(data) if tune.split == "test"]
-    if not tunes:
-        raise TrainingError("no tunes to test on", path=data)
+    tunes = read_test(data)
 
     def encode(rhythm: Any, line: Any) -> tuple[Any, ...]:
         found = model.session.run_part({"rhythm": rhythm, "line": line})

@@ -15,16 +15,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ottava.corpora.tunes import load_tunes
-from ottava.errors import TrainingError
-from ottava.systems.structure.lines import STEPS, find_reference, split_bars
+from ottava.systems.structure.lines import find_reference, split_bars
 from ottava.systems.structure.prior.draw import Prior
 from ottava.systems.structure.run import StructureModel
+from ottava.systems.structure.train.evaluate import MOST_BARS, read_test
 
 __all__ = ["evaluate"]
 
 _HIDDEN = 4
-_MOST_BARS = 64
 
 
 def evaluate(weights: str | os.PathLike[str] | None, data: Path) -> Iterable[dict[str, Any]]:
@@ -38,11 +36,8 @@ def evaluate(weights: str | os.PathLike[str] | None, data: Path) -> Iterable[dic
         Table of tunes.
     """
     prior, model = Prior(weights), StructureModel()
-    tunes = [t for t in load_tunes(data) if t.split == "test" and t.symbols.shape[1] <= STEPS]
-    if not tunes:
-        raise TrainingError("no tunes to test on", path=data)
-    for tune in tunes:
-        symbols = tune.symbols[:_MOST_BARS]
+    for tune in read_test(data):
+        symbols = tune.symbols[:MOST_BARS]
         codes = model.encode(*split_bars(symbols, find_reference(symbols)))
         noise = np.random.default_rng(0).standard_normal(codes.mean.shape)
         drawn = codes.mean + np.exp(0.5 * codes.log_variance) * noise
