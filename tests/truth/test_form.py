@@ -155,6 +155,9 @@ def test_new_bars_from_another_tune_and_drawn_ones(tmp_path):
     drawn = vary(example, bar="3", seed=5)
     assert vary(example, bar="3", seed=5) == drawn
     assert drawn.changes.label[2] == "edited"
+    assert [name.split("@")[0] for name in drawn.model.split(", ")] == ["structure", "structure.prior"]
+    assert taken.model.startswith("structure@")
+    assert "prior" not in taken.model
     assert any(vary(example, bar="3", seed=seed).notes != drawn.notes for seed in range(3))
     longer = vary(example, extend=4, seed=1)
     assert len(longer.bars) == 20

@@ -145,7 +145,9 @@ class _Vary:
             "meter": meter,
             "upbeat": upbeat,
         }
-        return self._report(source, melody, varied, chosen, began, settings)
+        drawn = toward is None and (extend > 0 or (from_ is None and notes is None))
+        names = [self.model.model, *([self.model.prior.session.weights.model] if drawn else [])]
+        return self._report(source, melody, varied, chosen, began, settings, ", ".join(names))
 
     def _new_bars(
         self, melody: Melody, chosen: list[int], steps: int, from_: str | None, notes: Sequence[str] | None, seed: int
@@ -183,6 +185,7 @@ class _Vary:
         chosen: list[int],
         began: float,
         settings: dict[str, Any],
+        model: str,
     ) -> Result:
         tune, after = melody.tune, varied.symbols
         edges = tune.edges_q
@@ -202,7 +205,7 @@ class _Vary:
         kinds = _kinds(tune.symbols, varied, chosen)
         return Result(
             system="structure",
-            model=self.model.model,
+            model=model,
             source=name_source(source),
             payloads={
                 "form": Labels(name_bars(after, found.source.tolist(), new_tune.refused)),
