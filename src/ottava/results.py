@@ -23,8 +23,8 @@ from numpy.typing import ArrayLike, NDArray
 from ottava.errors import InputError, UsageError
 
 __all__ = [
-    "DRUM_CLASSES", "FAMILIES", "RELATIONS", "SCHEMA", "Bars", "Curves", "Labels", "MidiFile", "Notes", "Payload",
-    "Result",
+    "DRUM_CLASSES", "FAMILIES", "RELATIONS", "SCHEMA",
+    "Bars", "Curves", "FlowMap", "Labels", "MidiFile", "Notes", "Payload", "Result",
 ]  # fmt: skip
 
 SCHEMA = 1
@@ -410,7 +410,132 @@ class MidiFile(Payload):
         return f"MidiFile({len(self)} bytes)"
 
 
-_PAYLOADS: dict[str, type[Payload]] = {"Notes": Notes, "Curves": Curves, "Bars": Bars, "MidiFile": MidiFile}
+@dataclass(frozen=True, eq=False, repr=False)
+class FlowMap(Payload):
+    """How much the units of a network's layers tell of each other.
+
+    Parameters
+    ----------
+    layer : array_like of str, shape (n,)
+        Name of each unit's layer; units of a layer follow each other, and layers come in the network's order.
+    unit : array_like of int, shape (n,)
+        Number of the unit in its layer, from 0 on.
+    information : array_like of float, shape (n,)
+        Share of the information on its way to the outputs that goes through the unit: 0 or more, 1 for a layer through
+        which all goes.
+    edges : dict of (str, str) to array_like, each of shape (units of the first, units of the second)
+        Names of a layer and of one that reads it, to the information of their units in nats, 0 or more.
+    shapes : dict of str to tuple of int
+        How the units of a layer lie, where that is more than one axis: an image's rows and columns.
+    outputs : tuple of str
+        Names of the layers that the network's outputs come from.
+    """
+
+    layer: NDArray[np.str_]
+    unit: NDArray[np.int32]
+    information: NDArray[np.float64]
+    edges: Mapping[tuple[str, str], NDArray[np.float32]]
+    shapes: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    outputs: tuple[str, ...] = ()
+
+    _dtypes: ClassVar[Mapping[str, Any]] = {"layer": "U120", "unit": np.int32, "information": np.float64}
+
+    if TYPE_CHECKING:
+
+        def __init__(
+            self,
+            layer: ArrayLike,
+            unit: ArrayLike,
+            information: ArrayLike,
+            edges: Mapping[tuple[str, str], ArrayLike],
+            shapes: Mapping[str, tuple[int, ...]] = ...,
+            outputs: tuple[str, ...] = ...,
+        ) -> None: ...
+
+    @property
+    def layers(self) -> dict[str, int]:
+        """Number of units of each layer, by name, in order."""
+        names, counts = np.unique(self.layer, return_counts=True)
+        sizes = dict(zip(names.tolist(), counts.tolist(), strict=True))
+        return {name: sizes[name] for name in dict.fromkeys(self.layer.tolist())}
+
+    def of(self, layer: str) -> NDArray[np.float64]:
+        """Return the information of a layer's units."""
+        found: NDArray[np.float64] = self.information[self.layer == layer]
+        return found
+
+    def _validate(self) -> None:
+        sizes = self.layers
+        expected = np.concatenate([np.arange(n) for n in sizes.values()]) if sizes else np.zeros(0)
+        layers = np.repeat(list(sizes), list(sizes.values()))
+        if not np.array_equal(self.unit, expected) or not np.array_equal(layers, self.layer):
+            raise InputError("units out of order", expected="layer after layer, each with units from 0 on")
+        if not np.isfinite(self.information).all() or (self.information < 0).any():
+            raise InputError("information out of range", expected="finite, 0 or more")
+        checked = {}
+        for (source, reader), values in self.edges.items():
+            array = np.array(values, dtype=np.float32)
+            if array.shape != (sizes.get(source), sizes.get(reader)):
+                raise InputError(
+                    f"edges from {source} to {reader} have shape {array.shape}",
+                    expected=f"({sizes.get(source)}, {sizes.get(reader)})",
+                )
+            if not np.isfinite(array).all() or (array < 0).any():
+                raise InputError(f"edges from {source} to {reader} out of range", expected="finite, 0 or more")
+            array.flags.writeable = False
+            checked[source, reader] = array
+        object.__setattr__(self, "edges", checked)
+        object.__setattr__(self, "shapes", {name: tuple(shape) for name, shape in self.shapes.items()})
+        object.__setattr__(self, "outputs", tuple(self.outputs))
+        unknown = {*self.outputs, *self.shapes} - sizes.keys()
+        if unknown:
+            raise InputError("unknown layer", found=", ".join(sorted(unknown)), expected=", ".join(sizes))
+
+    def __getitem__(self, index: slice | NDArray[Any] | list[int]) -> FlowMap:
+        raise UsageError("a flow map cannot be cut", expected="its columns, or its edges by name")
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, FlowMap):
+            return NotImplemented
+        return (
+            super().__eq__(other)
+            and (self.shapes, self.outputs) == (other.shapes, other.outputs)
+            and self.edges.keys() == other.edges.keys()
+            and all(np.array_equal(values, other.edges[name]) for name, values in self.edges.items())
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain data, ready for JSON."""
+        edges = [{"from": a, "to": b, "nats": nats.tolist()} for (a, b), nats in self.edges.items()]
+        shapes = {name: list(shape) for name, shape in self.shapes.items()}
+        return super().to_dict() | {"edges": edges, "shapes": shapes, "outputs": list(self.outputs)}
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> FlowMap:
+        """Make the record that ``to_dict`` described."""
+        names = {"layer", "unit", "information", "edges", "shapes", "outputs"}
+        if set(data) - {"type"} != names:
+            raise InputError("this is no FlowMap record", expected=", ".join(sorted(names)))
+        sizes = {name: data["layer"].count(name) for name in set(data["layer"])}
+        edges = {
+            (e["from"], e["to"]): np.reshape(e["nats"], (sizes.get(e["from"], 0), sizes.get(e["to"], 0)))
+            for e in data["edges"]
+        }
+        shapes = {name: tuple(shape) for name, shape in data["shapes"].items()}
+        return cls(data["layer"], data["unit"], data["information"], edges, shapes, tuple(data["outputs"]))
+
+    def __repr__(self) -> str:
+        links = sum(values.size for values in self.edges.values())
+        return f"FlowMap({len(self)} units in {len(self.layers)} layers, {links} links)"
+
+
+_PAYLOADS: dict[str, type[Payload]] = {
+    "Notes": Notes,
+    "Curves": Curves,
+    "Bars": Bars,
+    "MidiFile": MidiFile,
+    "FlowMap": FlowMap,
+}
 
 
 def payload_from_dict(data: Any) -> Payload:

@@ -1,0 +1,334 @@
+"""Flow through torch modules and ONNX graphs: the same layers, the same information, and nothing left behind."""
+
+from __future__ import annotations
+
+import copy
+import warnings
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from ottava.errors import InputError, MissingError, UsageError
+from ottava.systems.flow.activations import as_feed, collect
+from ottava.systems.flow.communities import betweenness, find_communities
+from ottava.systems.flow.graph import OnnxNetwork
+from ottava.systems.flow.measure import find_network, information_flow
+from ottava.systems.flow.paths import attribute
+
+
+class Convolutions(nn.Module):
+    """A residual, a concatenation, batch norm, in-place and functional activations."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.a, self.norm = nn.Conv2d(1, 6, 3, padding=1), nn.BatchNorm2d(6)
+        self.b, self.c = nn.Conv2d(6, 6, 3, padding=1), nn.Conv2d(12, 5, 1)
+        self.out = nn.Linear(5 * 9, 4)
+
+    def forward(self, x):
+        h = F.relu(self.norm(self.a(x)))
+        k = F.relu_(self.b(h))
+        h = F.gelu(self.c(torch.cat([h + k, k], 1)))
+        return self.out(F.max_pool2d(h, 2).flatten(1)).log_softmax(1)
+
+
+class Sequences(nn.Module):
+    """An embedding, a recurrent layer in both directions, and attention."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.words = nn.Embedding(9, 6)
+        self.rnn = nn.GRU(6, 5, bidirectional=True, batch_first=True)
+        self.attention = nn.MultiheadAttention(10, 2, batch_first=True)
+        self.out = nn.Linear(10, 3)
+
+    def forward(self, words):
+        h, _ = self.rnn(self.words(words))
+        h = h + self.attention(h, h, h, need_weights=False)[0]
+        return self.out(h.mean(1))
+
+
+def images(n=80):
+    return np.random.default_rng(0).normal(size=(n, 1, 6, 6)).astype(np.float32)
+
+
+def words(n=80):
+    return np.random.default_rng(0).integers(0, 9, (n, 7))
+
+
+def export(module, data, path, **options):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        names = {"input_names": ["x"], "output_names": ["y"], "dynamic_axes": {"x": {0: "n"}, "y": {0: "n"}}}
+        torch.onnx.export(module.eval(), torch.from_numpy(data[:2]), path, dynamo=False, **(names | options))
+    return path
+
+
+@pytest.fixture
+def convolutions():
+    torch.manual_seed(0)
+    return Convolutions()
+
+
+def test_layers_of_a_torch_module(convolutions):
+    network = find_network(convolutions, images())
+    assert {layer.name: layer.sources for layer in network.layers} == {
+        "x": (),
+        "a": ("x",),
+        "b": ("a",),
+        "c": ("a", "b"),
+        "out": ("c",),
+    }
+    assert network.ends == ("out",)
+
+
+def test_layers_of_sequences():
+    network = find_network(Sequences(), words())
+    assert {layer.name: (layer.kind, layer.sources) for layer in network.layers} == {
+        "words": ("input", ()),
+        "words 2": ("embedding", ("words",)),
+        "rnn": ("recurrent", ("words 2",)),
+        "attention": ("attention", ("rnn",)),
+        "out": ("dense", ("rnn", "attention")),
+    }
+
+
+def test_activations_are_those_that_hooks_see(convolutions):
+    network, data = find_network(convolutions, images()), images()
+    found = collect(network, as_feed(network, data), batch=16).values
+    seen = {}
+    handles = [
+        convolutions.norm.register_forward_hook(lambda *a: seen.update(a=F.relu(a[2]).mean((2, 3)))),
+        convolutions.c.register_forward_hook(lambda *a: seen.update(c=F.gelu(a[2]).mean((2, 3)))),
+        convolutions.out.register_forward_hook(lambda *a: seen.update(out=a[2])),
+    ]
+    with torch.no_grad():
+        convolutions.eval()(torch.from_numpy(data))
+    for handle in handles:
+        handle.remove()
+    for name, values in seen.items():
+        np.testing.assert_allclose(found[name], values.numpy(), atol=1e-5)
+
+
+@pytest.mark.parametrize(("module", "data"), [(Convolutions, images()), (Sequences, words())])
+def test_torch_and_onnx_say_the_same(module, data, tmp_path):
+    torch.manual_seed(1)
+    network = module()
+    direct = information_flow(network, data, estimator="gaussian-copula")
+    exported = information_flow(export(network, data, tmp_path / "net.onnx"), data, estimator="gaussian-copula")
+    assert direct.outputs[0].split("/")[0] == exported.outputs[0].split("/")[0]
+    if module is Convolutions:  # attention is one layer to torch, and four to ONNX
+        assert len(direct.edges) == len(exported.edges)
+        for one, other in zip(direct.edges.values(), exported.edges.values(), strict=True):
+            np.testing.assert_allclose(one, other, atol=1e-4)
+
+
+def test_nothing_is_left_on_the_module(convolutions):
+    convolutions.train()
+    convolutions.norm.eval()
+    before = copy.deepcopy(convolutions.state_dict())
+    information_flow(convolutions, images())
+    broken = images()
+    with pytest.raises(InputError, match="cannot run on this"):
+        information_flow(convolutions, broken[:, :, :2, :2])
+    assert convolutions.training
+    assert convolutions.a.training
+    assert not convolutions.norm.training
+    for part in convolutions.modules():
+        assert not part._forward_hooks
+        assert not part._forward_pre_hooks
+        assert not part._backward_hooks
+    for name, value in convolutions.state_dict().items():
+        assert torch.equal(value, before[name]), name
+    assert all(parameter.grad is None and parameter.requires_grad for parameter in convolutions.parameters())
+
+
+def test_recurrent_samples_are_found_wherever_they_lie(tmp_path):
+    """ONNX has them in the third axis, and without batch_first torch in the second."""
+
+    class Recurrent(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.rnn, self.out = nn.LSTM(3, 4), nn.Linear(4, 2)
+
+        def forward(self, x):
+            return self.out(self.rnn(x.transpose(0, 1))[0][-1])
+
+    torch.manual_seed(0)
+    data = np.random.default_rng(0).normal(size=(50, 5, 3)).astype(np.float32)
+    module = Recurrent()
+    flow = information_flow(module, data, rate=None)
+    assert flow.layers == {"x": 15, "rnn": 4, "out": 2}
+    exported = information_flow(export(module, data, tmp_path / "rnn.onnx"), data, rate=None)
+    for one, other in zip(flow.edges.values(), exported.edges.values(), strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-4)
+
+
+def test_a_graph_of_one_sample_at_a_time(convolutions, tmp_path):
+    free = export(convolutions, images(), tmp_path / "free.onnx")
+    fixed = export(convolutions, images()[:1], tmp_path / "fixed.onnx", dynamic_axes={})
+    flows = [information_flow(path, images(30)) for path in (free, fixed)]
+    assert flows[0].edges.keys() == flows[1].edges.keys()
+    for name, values in flows[0].edges.items():
+        np.testing.assert_allclose(flows[1].edges[name], values, atol=1e-4)
+
+
+def test_batches_do_not_matter(convolutions):
+    flows = [information_flow(convolutions, images(), batch=batch) for batch in (1, 7, 80)]
+    assert flows[0] == flows[1] == flows[2]
+
+
+@pytest.mark.parametrize(("pool", "units"), [("mean", 6), ("max", 6), ("each", 6 * 36)])
+def test_pools(convolutions, pool, units):
+    assert information_flow(convolutions, images(), pool=pool).layers["a"] == units
+
+
+def test_a_large_input_is_averaged_over_blocks(convolutions):
+    network, data = find_network(convolutions, images()), images()
+    found = collect(network, as_feed(network, data), most_inputs=9)
+    assert found.shapes["x"] == (1, 3, 3)
+    np.testing.assert_allclose(
+        found.values["x"].reshape(-1, 3, 3), data.reshape(-1, 3, 2, 3, 2).mean((2, 4)), atol=1e-6
+    )
+
+
+def test_a_dead_unit_has_no_links_and_is_alone(convolutions):
+    with torch.no_grad():
+        convolutions.norm.weight[2] = 0
+        convolutions.norm.bias[2] = -1
+    flow = information_flow(convolutions, images(200))
+    assert not flow.edges["x", "a"][:, 2].any()
+    assert not flow.edges["a", "c"][2].any()
+    assert flow.of("a")[2] == 0
+    found = find_communities(flow)
+    assert [("a", 2)] in found.members
+    assert betweenness(flow)[flow.layer.tolist().index("a") + 2] == 0
+
+
+def test_redundancies(convolutions):
+    plain, paper, mrmr = (
+        information_flow(convolutions, images(), rate=None, redundancy=how, beta=0.1)
+        for how in ("none", "paper", "mrmr")
+    )
+    assert (mrmr.edges["a", "b"] <= plain.edges["a", "b"]).all()
+    assert (mrmr.edges["a", "b"] < plain.edges["a", "b"]).any()
+    # As printed, the first term is the same for all links into a unit.
+    first = information_flow(convolutions, images(), rate=None, redundancy="paper", beta=0.0).edges["a", "b"]
+    np.testing.assert_allclose(first, first[:1].repeat(6, 0))
+    assert (paper.edges["a", "b"] <= first).all()
+
+
+class Deciding(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.a, self.b = nn.Linear(4, 4), nn.Linear(4, 2)
+
+    def forward(self, x):
+        h = self.a(x)
+        if len(x) > 2:
+            h = h.relu()
+        return self.b(h)
+
+
+def test_control_flow_is_found_out():
+    with pytest.raises(InputError, match="control flow"):
+        information_flow(Deciding(), np.random.default_rng(0).normal(size=(40, 4)))
+
+
+def test_control_flow_in_a_graph_is_named(tmp_path):
+    from onnx import TensorProto, helper, save
+
+    def value(name, kind=TensorProto.FLOAT, shape=("n", 4)):
+        return helper.make_tensor_value_info(name, kind, shape)
+
+    branch = helper.make_graph([helper.make_node("Identity", ["x"], ["z"])], "branch", [], [value("z")])
+    node = helper.make_node("If", ["c"], ["y"], name="choice", then_branch=branch, else_branch=branch)
+    inputs = [value("x"), value("c", TensorProto.BOOL, ())]
+    less = helper.make_node("Identity", ["c"], ["c2"])
+    save(helper.make_model(helper.make_graph([less, node], "g", inputs, [value("y")])), tmp_path / "if.onnx")
+    with pytest.raises(InputError, match="control flow") as caught:
+        OnnxNetwork(tmp_path / "if.onnx")
+    assert "choice" in str(caught.value.found)
+
+
+def test_bad_networks_are_refused(tmp_path):
+    with pytest.raises(MissingError):
+        OnnxNetwork(tmp_path / "none.onnx")
+    (tmp_path / "broken.onnx").write_bytes(b"\xff" * 100)
+    with pytest.raises(InputError, match="no ONNX graph"):
+        OnnxNetwork(tmp_path / "broken.onnx")
+    with pytest.raises(InputError, match="no layer that is known"):
+        information_flow(nn.Flatten(), images())
+    with pytest.raises(InputError, match="no network"):
+        information_flow(object(), images())
+
+
+def test_bad_data_is_refused(convolutions):
+    data = images()
+    data[3, 0, 1, 1] = np.nan
+    with pytest.raises(InputError, match="not finite"):
+        information_flow(convolutions, data)
+    with pytest.raises(InputError, match="too few samples"):
+        information_flow(convolutions, images(1))
+    with pytest.raises(InputError, match="cannot run on this"):
+        information_flow(convolutions, images().reshape(80, 36))
+    with pytest.raises(UsageError):
+        information_flow(convolutions, images(), pool="median")
+
+
+def test_activations_that_are_not_finite_name_their_layer(convolutions):
+    with torch.no_grad():
+        convolutions.b.weight[0] = np.inf
+    with pytest.raises(InputError, match="layer b has values that are not finite"):
+        information_flow(convolutions, images())
+
+
+def test_the_input_that_decides_is_found():
+    """Of ten inputs one matters: the flow to the output comes from there."""
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.Linear(10, 8), nn.ReLU(), nn.Linear(8, 1))
+    data = np.random.default_rng(1).normal(size=(600, 10)).astype(np.float32)
+    with torch.no_grad():
+        net[0].weight.mul_(0.02)
+        net[0].weight[:, 4] = torch.linspace(-1, 1, 8)
+    (attributions,) = attribute(information_flow(net, data)).values()
+    assert attributions[:, 0].argmax() == 4
+    assert attributions[4, 0] > 10 * np.delete(attributions[:, 0], 4).max()
+
+
+def test_communities_are_those_that_were_built():
+    """Two networks side by side that share nothing."""
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.Linear(4, 6), nn.Tanh(), nn.Linear(6, 2))
+    with torch.no_grad():
+        for layer, rows, columns in ((net[0], 3, 2), (net[2], 1, 3)):
+            layer.weight[:rows, columns:] = 0
+            layer.weight[rows:, :columns] = 0
+    data = np.random.default_rng(1).normal(size=(600, 4)).astype(np.float32)
+    flow = information_flow(net, data)
+    first, hidden, last = flow.layers
+    halves = [
+        {(first, i) for i in a} | {(hidden, i) for i in b} | {(last, c)}
+        for a, b, c in (((0, 1), (0, 1, 2), 0), ((2, 3), (3, 4, 5), 1))
+    ]
+    units = find_communities(flow, least=0.05)  # a link of chance may stay
+    assert sum(map(len, units.members)) == 12
+    assert all(any(set(community) <= half for half in halves) for community in units.members)
+    links = find_communities(flow, of="links", least=0.05)
+    assert sum(map(len, links.members)) == sum(int((nats > 0.05).sum()) for nats in flow.edges.values())
+    for community in links.members:
+        assert any({unit for link in community for unit in link} <= half for half in halves)
+    assert len(find_communities(flow, gamma=0.2)) >= len(units)
+
+
+def test_betweenness_of_complete_layers():
+    """As in the paper's figure: 4 inputs and 3 outputs over 3 hidden units give each of them 12 / 3."""
+    edges = {("x", "h"): np.ones((4, 3)), ("h", "y"): np.ones((3, 3))}
+    from ottava.results import FlowMap
+
+    layers = ["x"] * 4 + ["h"] * 3 + ["y"] * 3
+    flow = FlowMap(layers, [0, 1, 2, 3, 0, 1, 2, 0, 1, 2], np.ones(10), edges, {}, ("y",))
+    assert betweenness(flow).tolist() == [0] * 4 + [4] * 3 + [0] * 3
