@@ -167,6 +167,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--steps", type=int, default=3000)
     parser.add_argument("--bar-steps", type=int, default=3000)
+    parser.add_argument("--width", type=int, default=128)
     parser.add_argument("--only", action="append")
     parser.add_argument("--out", type=Path, default=RESULTS)
     given = parser.parse_args()
@@ -182,17 +183,19 @@ def main() -> None:
                 continue
             if local is None:
                 torch.manual_seed(seed)
-                single = BarVae()
+                single = BarVae(given.width)
                 fit(single, train, given.bar_steps, seed, 0.1, RATES_BARS)
                 local = single.local.state_dict()
             torch.manual_seed(seed)
-            network = PaperVae(arm.masks, arm.past)
+            network = PaperVae(arm.masks, arm.past, given.width)
             network.local.load_state_dict(local)
             seconds = fit(network, train, given.steps, seed, arm.kl_weight, RATES_TUNES)
             row = {
                 "arm": arm.name,
                 "seed": seed,
                 "steps": given.steps,
+                "width": given.width,
+                "parameters": sum(p.numel() for p in network.parameters()),
                 "train_s": round(seconds, 1),
                 "tunes": len(test),
             }

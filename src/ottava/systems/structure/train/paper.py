@@ -25,6 +25,7 @@ __all__ = [
     "LOW_MIDI",
     "STEPS",
     "SYMBOLS",
+    "WIDTH",
     "BarVae",
     "Coded",
     "PaperVae",
@@ -36,7 +37,9 @@ __all__ = [
 BARS, STEPS, SYMBOLS = 8, 16, 47
 LOW_MIDI, HIGH_MIDI = 40, 84
 """Pitches that have a symbol, from E2 to C6; others are silence."""
-_WIDTH, _HEADS, _LAYERS, _CODE = 256, 4, 3, 64
+WIDTH = 256
+"""Channels of a bar; everything else goes with it."""
+_HEADS, _LAYERS = 4, 3
 
 
 def mask(kind: int, bars: int = BARS) -> Tensor:
@@ -57,11 +60,12 @@ def mask(kind: int, bars: int = BARS) -> Tensor:
 class _Attention(nn.Module):
     """Attention whose heads are each as wide as the model, without a bias; residual from the query, then a norm."""
 
-    def __init__(self) -> None:
+    def __init__(self, width: int) -> None:
         super().__init__()
-        self.query, self.key, self.value = (nn.Linear(_WIDTH, _HEADS * _WIDTH, bias=False) for _ in range(3))
-        self.leave = nn.Linear(_HEADS * _WIDTH, _WIDTH)
-        self.norm = nn.LayerNorm(_WIDTH, eps=1e-12)
+        self.width = width
+        self.query, self.key, self.value = (nn.Linear(width, _HEADS * width, bias=False) for _ in range(3))
+        self.leave = nn.Linear(_HEADS * width, width)
+        self.norm = nn.LayerNorm(width, eps=1e-12)
         for layer in (self.query, self.key, self.value):
             # As if each head had a matrix of its own.
             nn.init.kaiming_normal_(layer.weight)
@@ -69,20 +73,20 @@ class _Attention(nn.Module):
     def forward(self, x: Tensor, seen: Tensor, allowed: Tensor) -> tuple[Tensor, Tensor]:
         """Return (B, bars, width) and the weights (B, heads, bars, bars)."""
         q, k, v = (
-            layer(y).unflatten(2, (_HEADS, _WIDTH)).transpose(1, 2)
+            layer(y).unflatten(2, (_HEADS, self.width)).transpose(1, 2)
             for layer, y in ((self.query, x), (self.key, seen), (self.value, seen))
         )
-        scores = (q @ k.transpose(2, 3) / math.sqrt(_WIDTH)).masked_fill(~allowed, -math.inf)
+        scores = (q @ k.transpose(2, 3) / math.sqrt(self.width)).masked_fill(~allowed, -math.inf)
         weights = torch.softmax(scores, dim=3)
         mixed = self.leave((weights @ v).transpose(1, 2).flatten(2))
         return self.norm(x + mixed), weights
 
 
 class _FeedForward(nn.Module):
-    def __init__(self) -> None:
+    def __init__(self, width: int) -> None:
         super().__init__()
-        self.net = nn.Sequential(nn.Linear(_WIDTH, _WIDTH), nn.ReLU(), nn.Linear(_WIDTH, _WIDTH))
-        self.norm = nn.LayerNorm(_WIDTH, eps=1e-12)
+        self.net = nn.Sequential(nn.Linear(width, width), nn.ReLU(), nn.Linear(width, width))
+        self.norm = nn.LayerNorm(width, eps=1e-12)
 
     def forward(self, x: Tensor) -> Tensor:
         y: Tensor = self.norm(x + self.net(x))
@@ -99,10 +103,10 @@ def _mlp(*widths: int) -> nn.Sequential:
 class _Local(nn.Module):
     """What reads and writes single bars, alike for all."""
 
-    def __init__(self) -> None:
+    def __init__(self, width: int) -> None:
         super().__init__()
-        self.read = _mlp(STEPS * SYMBOLS, 512, 384, _WIDTH)
-        self.write = _mlp(_WIDTH, 384, 512, STEPS * SYMBOLS)
+        self.read = _mlp(STEPS * SYMBOLS, 2 * width, 3 * width // 2, width)
+        self.write = _mlp(width, 3 * width // 2, 2 * width, STEPS * SYMBOLS)
 
     def hear(self, symbols: Tensor) -> Tensor:
         """Turn symbols (B, bars, 16) into vectors (B, bars, width)."""
@@ -144,20 +148,22 @@ class PaperVae(nn.Module):
         The authors' released model has 1, 1, 1.
     past : bool
         Give the decoder the bar before each, as the authors do. Without it all that a bar is written from is codes.
+    width : int
+        Channels of a bar, :data:`WIDTH` with the authors; codes have a quarter of it.
     """
 
-    def __init__(self, masks: tuple[int, int, int] = (1, 1, 1), past: bool = True) -> None:
+    def __init__(self, masks: tuple[int, int, int] = (1, 1, 1), past: bool = True, width: int = WIDTH) -> None:
         super().__init__()
-        self.local = _Local()
+        self.local = _Local(width)
         self.past = past
-        self.encoder_places = nn.Parameter(torch.randn(BARS, _WIDTH) * 0.02)
-        self.decoder_places = nn.Parameter(torch.randn(BARS, _WIDTH) * 0.02)
-        self.encoder = nn.ModuleList(nn.ModuleList((_Attention(), _FeedForward())) for _ in range(_LAYERS))
+        self.encoder_places = nn.Parameter(torch.randn(BARS, width) * 0.02)
+        self.decoder_places = nn.Parameter(torch.randn(BARS, width) * 0.02)
+        self.encoder = nn.ModuleList(nn.ModuleList((_Attention(width), _FeedForward(width))) for _ in range(_LAYERS))
         self.decoder = nn.ModuleList(
-            nn.ModuleList((_Attention(), _Attention(), _FeedForward())) for _ in range(_LAYERS)
+            nn.ModuleList((_Attention(width), _Attention(width), _FeedForward(width))) for _ in range(_LAYERS)
         )
-        self.mean, self.log_variance = _Heads(_WIDTH, _CODE), _Heads(_WIDTH, _CODE)
-        self.enter = _Heads(_CODE, _WIDTH)
+        self.mean, self.log_variance = _Heads(width, width // 4), _Heads(width, width // 4)
+        self.enter = _Heads(width // 4, width)
         for name, kind in zip(("seen", "read", "own"), masks, strict=True):
             self.register_buffer(f"{name}_mask", mask(kind), persistent=False)
 
@@ -215,12 +221,18 @@ class PaperVae(nn.Module):
 
 
 class BarVae(nn.Module):
-    """The VAE of single bars from which the local networks start."""
+    """The VAE of single bars from which the local networks start.
 
-    def __init__(self) -> None:
+    Parameters
+    ----------
+    width : int
+        As in :class:`PaperVae`; here it is the size of a code, too.
+    """
+
+    def __init__(self, width: int = WIDTH) -> None:
         super().__init__()
-        self.local = _Local()
-        self.mean, self.log_variance = nn.Linear(_WIDTH, _WIDTH), nn.Linear(_WIDTH, _WIDTH)
+        self.local = _Local(width)
+        self.mean, self.log_variance = nn.Linear(width, width), nn.Linear(width, width)
 
     def forward(self, symbols: Tensor) -> tuple[Tensor, Coded]:
         """Return logits and codes of bars, symbols (B, bars, 16); each by itself."""

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from ottava.results import check_choice
-from ottava.systems.structure.train.paper import BarVae, Coded, PaperVae, divergence, paper_loss
+from ottava.systems.structure.train.paper import WIDTH, BarVae, Coded, PaperVae, divergence, paper_loss
 from ottava.training.networks import load_network, save_network
 
 __all__ = ["PaperStructureTask"]
@@ -37,6 +37,8 @@ class PaperStructureTask(L.LightningModule):
         See :class:`.paper.PaperVae`.
     kl_weight : float
         Weight of the mean divergence: the authors' ``kl_coef``. In nats a tune it counts a quarter of that.
+    width : int
+        See :class:`.paper.PaperVae`.
     """
 
     def __init__(
@@ -46,12 +48,13 @@ class PaperStructureTask(L.LightningModule):
         masks: list[int] | None = None,
         past: bool = True,
         kl_weight: float = 1.0,
+        width: int = WIDTH,
     ) -> None:
         super().__init__()
         check_choice("stage", stage, tuple(_STAGES))
         self.save_hyperparameters()
         seen, read, own = masks or (1, 1, 1)
-        self.network = BarVae() if stage == "bars" else PaperVae((seen, read, own), past)
+        self.network = BarVae(width) if stage == "bars" else PaperVae((seen, read, own), past, width)
         self.stage, self.kl_weight = stage, kl_weight
         if stage == "tunes" and local_weights != "random":
             load_network(self.network.local, local_weights, part="network.local.")
