@@ -14,13 +14,14 @@ from typing import Any
 
 __version__ = "0.1.0"
 
-__all__ = ["__version__", "listen", "load", "structure", "transcribe", "vary"]
+__all__ = ["__version__", "explain", "listen", "load", "structure", "transcribe", "vary"]
 
 # Where each public name lives. The stub beside this file gives editors and type checkers the same, with types.
 _HOMES = {
     "transcribe": "ottava.systems.transcription.run:transcribe",
     "structure": "ottava.systems.structure.run:structure",
     "vary": "ottava.systems.structure.vary:vary",
+    "explain": "ottava.systems.flow.explain:explain",
     "listen": "ottava.pipelines.listen:listen",
     "load": "ottava.runtime.load:load",
 }

@@ -14,6 +14,7 @@ import base64
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields
+from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
@@ -423,10 +424,15 @@ class FlowMap(Payload):
     information : array_like of float, shape (n,)
         Share of the information on its way to the outputs that goes through the unit: 0 or more, 1 for a layer through
         which all goes.
+    attribution : array_like of float, shape (n,)
+        The same with signs, where one thing that a network says is explained: above 0 for what speaks for it, below 0
+        for what speaks against it. In a map of all that a network says it is the information.
     edges : dict of (str, str) to array_like, each of shape (units of the first, units of the second)
         Names of a layer and of one that reads it, to the information of their units in nats, 0 or more.
     shapes : dict of str to tuple of int
         How the units of a layer lie, where that is more than one axis: an image's rows and columns.
+    axes : dict of str to tuple of (str, float, float)
+        What these axes are, where it is known: name, where the first unit begins, and the step from each to the next.
     outputs : tuple of str
         Names of the layers that the network's outputs come from.
     """
@@ -434,11 +440,18 @@ class FlowMap(Payload):
     layer: NDArray[np.str_]
     unit: NDArray[np.int32]
     information: NDArray[np.float64]
+    attribution: NDArray[np.float64]
     edges: Mapping[tuple[str, str], NDArray[np.float32]]
     shapes: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    axes: Mapping[str, tuple[tuple[str, float, float], ...]] = field(default_factory=dict)
     outputs: tuple[str, ...] = ()
 
-    _dtypes: ClassVar[Mapping[str, Any]] = {"layer": "U120", "unit": np.int32, "information": np.float64}
+    _dtypes: ClassVar[Mapping[str, Any]] = {
+        "layer": "U120",
+        "unit": np.int32,
+        "information": np.float64,
+        "attribution": np.float64,
+    }
 
     if TYPE_CHECKING:
 
@@ -447,8 +460,10 @@ class FlowMap(Payload):
             layer: ArrayLike,
             unit: ArrayLike,
             information: ArrayLike,
+            attribution: ArrayLike,
             edges: Mapping[tuple[str, str], ArrayLike],
             shapes: Mapping[str, tuple[int, ...]] = ...,
+            axes: Mapping[str, tuple[tuple[str, float, float], ...]] = ...,
             outputs: tuple[str, ...] = ...,
         ) -> None: ...
 
@@ -460,9 +475,12 @@ class FlowMap(Payload):
         return {name: sizes[name] for name in dict.fromkeys(self.layer.tolist())}
 
     def of(self, layer: str) -> NDArray[np.float64]:
-        """Return the information of a layer's units."""
-        found: NDArray[np.float64] = self.information[self.layer == layer]
-        return found
+        """Return the information of a layer's units, as they lie."""
+        return np.asarray(self.information[self.layer == layer].reshape(self.shapes.get(layer, -1)))
+
+    def attribution_of(self, layer: str) -> NDArray[np.float64]:
+        """Return the attribution to a layer's units, as they lie."""
+        return np.asarray(self.attribution[self.layer == layer].reshape(self.shapes.get(layer, -1)))
 
     def _validate(self) -> None:
         sizes = self.layers
@@ -472,6 +490,8 @@ class FlowMap(Payload):
             raise InputError("units out of order", expected="layer after layer, each with units from 0 on")
         if not np.isfinite(self.information).all() or (self.information < 0).any():
             raise InputError("information out of range", expected="finite, 0 or more")
+        if not np.isfinite(self.attribution).all():
+            raise InputError("attribution must be finite")
         checked = {}
         for (source, reader), values in self.edges.items():
             array = np.array(values, dtype=np.float32)
@@ -485,11 +505,17 @@ class FlowMap(Payload):
             array.flags.writeable = False
             checked[source, reader] = array
         object.__setattr__(self, "edges", checked)
-        object.__setattr__(self, "shapes", {name: tuple(shape) for name, shape in self.shapes.items()})
+        shapes = {name: tuple(shape) for name, shape in self.shapes.items()}
+        axes = {name: tuple((str(n), float(a), float(b)) for n, a, b in each) for name, each in self.axes.items()}
+        object.__setattr__(self, "shapes", shapes)
+        object.__setattr__(self, "axes", axes)
         object.__setattr__(self, "outputs", tuple(self.outputs))
-        unknown = {*self.outputs, *self.shapes} - sizes.keys()
+        unknown = {*self.outputs, *shapes, *axes} - sizes.keys()
         if unknown:
             raise InputError("unknown layer", found=", ".join(sorted(unknown)), expected=", ".join(sizes))
+        for name, shape in shapes.items():
+            if prod(shape) != sizes[name] or len(axes.get(name, shape)) != len(shape):
+                raise InputError(f"{name} does not lie like this", found=str(shape), expected=f"{sizes[name]} units")
 
     def __getitem__(self, index: slice | NDArray[Any] | list[int]) -> FlowMap:
         raise UsageError("a flow map cannot be cut", expected="its columns, or its edges by name")
@@ -499,30 +525,46 @@ class FlowMap(Payload):
             return NotImplemented
         return (
             super().__eq__(other)
-            and (self.shapes, self.outputs) == (other.shapes, other.outputs)
+            and (self.shapes, self.axes, self.outputs) == (other.shapes, other.axes, other.outputs)
             and self.edges.keys() == other.edges.keys()
             and all(np.array_equal(values, other.edges[name]) for name, values in self.edges.items())
         )
 
     def to_dict(self) -> dict[str, Any]:
-        """Return plain data, ready for JSON."""
-        edges = [{"from": a, "to": b, "nats": nats.tolist()} for (a, b), nats in self.edges.items()]
-        shapes = {name: list(shape) for name, shape in self.shapes.items()}
-        return super().to_dict() | {"edges": edges, "shapes": shapes, "outputs": list(self.outputs)}
+        """Return plain data, ready for JSON. Of links only those with information are listed."""
+        edges = []
+        for (source, reader), nats in self.edges.items():
+            i, j = nats.nonzero()
+            # The shortest decimals that are these numbers again.
+            values = [float(str(value)) for value in nats[i, j]]
+            edges.append({"from": source, "to": reader, "source": i.tolist(), "reader": j.tolist(), "nats": values})
+        more = {
+            "edges": edges,
+            "shapes": {name: list(shape) for name, shape in self.shapes.items()},
+            "axes": {name: [list(axis) for axis in each] for name, each in self.axes.items()},
+            "outputs": list(self.outputs),
+        }
+        return super().to_dict() | more
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> FlowMap:
         """Make the record that ``to_dict`` described."""
-        names = {"layer", "unit", "information", "edges", "shapes", "outputs"}
+        names = {*cls._dtypes, "edges", "shapes", "axes", "outputs"}
         if set(data) - {"type"} != names:
             raise InputError("this is no FlowMap record", expected=", ".join(sorted(names)))
         sizes = {name: data["layer"].count(name) for name in set(data["layer"])}
-        edges = {
-            (e["from"], e["to"]): np.reshape(e["nats"], (sizes.get(e["from"], 0), sizes.get(e["to"], 0)))
-            for e in data["edges"]
-        }
+        edges = {}
+        for edge in data["edges"]:
+            nats = np.zeros((sizes.get(edge["from"], 0), sizes.get(edge["to"], 0)), np.float32)
+            try:
+                nats[edge["source"], edge["reader"]] = edge["nats"]
+            except (IndexError, ValueError) as error:
+                raise InputError("edges of a FlowMap record do not fit its units", found=str(error)) from error
+            edges[edge["from"], edge["to"]] = nats
+        columns = {name: data[name] for name in cls._dtypes}
         shapes = {name: tuple(shape) for name, shape in data["shapes"].items()}
-        return cls(data["layer"], data["unit"], data["information"], edges, shapes, tuple(data["outputs"]))
+        axes = {name: tuple((n, a, b) for n, a, b in each) for name, each in data["axes"].items()}
+        return cls(**columns, edges=edges, shapes=shapes, axes=axes, outputs=tuple(data["outputs"]))
 
     def __repr__(self) -> str:
         links = sum(values.size for values in self.edges.values())

@@ -36,6 +36,8 @@ class Verb:
         Suffixes of the files that the command line writes when nothing else is asked for.
     stem : str
         What their names have after the input's, so that they are not its.
+    leads : str
+        Option that the first word on the command line gives, if it is the name of a system.
     """
 
     name: str
@@ -45,6 +47,7 @@ class Verb:
     returns: tuple[str, ...]
     formats: tuple[str, ...] = ("json",)
     stem: str = ""
+    leads: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +71,7 @@ class Spec:
     data : str or None
         Dotted path of the LightningDataModule.
     weights : str
-        File name of the bundled weights inside the system's folder.
+        File name of the bundled weights inside the system's folder; empty for a system without a network.
     card : str
         File name of the model card inside the system's folder.
     inputs, outputs : dict of str to tuple
@@ -76,6 +79,12 @@ class Spec:
     parts : tuple of str
         Names of the folders inside the system's own that hold further networks which it uses. Each has a spec, weights
         and a card like a system, and is trained and exported as ``system.part``.
+    joins : dict of str to str
+        Inputs of the graph that get another input or an output, where several networks lie side by side in it and each
+        reads what another writes.
+    ask : str or None
+        Dotted path of the function that turns what the system says of a source into a question about its network
+        (:class:`ottava.runtime.questions.Question`): ``ask(model, source, item)``.
     """
 
     name: str
@@ -90,6 +99,8 @@ class Spec:
     inputs: dict[str, tuple[str | int, ...]] = field(default_factory=dict)
     outputs: dict[str, tuple[str | int, ...]] = field(default_factory=dict)
     parts: tuple[str, ...] = ()
+    joins: dict[str, str] = field(default_factory=dict)
+    ask: str | None = None
 
     @property
     def folder(self) -> Traversable:
@@ -105,9 +116,12 @@ def iter_specs() -> tuple[Spec, ...]:
 
 
 def iter_networks() -> tuple[Spec, ...]:
-    """Return the specs of all networks: each system, followed by its parts."""
+    """Return the specs of all networks: each system that has one, followed by its parts."""
     return tuple(
-        spec for system in iter_specs() for spec in (system, *(find_spec(f"{system.name}.{p}") for p in system.parts))
+        spec
+        for system in iter_specs()
+        for spec in (system, *(find_spec(f"{system.name}.{p}") for p in system.parts))
+        if spec.weights
     )
 
 

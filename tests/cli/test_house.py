@@ -12,7 +12,7 @@ import time
 import pytest
 
 import ottava
-from ottava.spec import iter_specs
+from ottava.spec import iter_networks, iter_specs
 
 COMMANDS = ["listen", "transcribe", "models", "data", "bench", "doctor", "train", "evaluate", "export"]
 
@@ -105,7 +105,7 @@ def test_listen_writes_where_it_is_told(run, tune):
 
 def test_models(run):
     assert run("models").stdout == run("models", "list").stdout
-    for spec in iter_specs():
+    for spec in iter_networks():
         assert spec.name in run("models").stdout
         card = run("models", "show", spec.name)
         assert card.returncode == 0
@@ -131,8 +131,10 @@ def test_doctor_finds_all_in_order(run):
     done = run("doctor")
     assert done.returncode == 0, done.stdout
     assert "FAIL" not in done.stdout
-    for spec in iter_specs():
+    for spec in iter_networks():
         assert f"ok   model {spec.name}" in done.stdout
+    for verb in (verb for spec in iter_specs() for verb in spec.verbs):
+        assert f"ok   {verb.name} the example" in done.stdout
 
 
 def test_bench_writes_what_it_prints(run, tune):

@@ -91,6 +91,10 @@ def test_example_reproduces(verb):
     """The example's notes lie in a file beside it; what is written is its own notes."""
     path = example(verb)
     result = heard(verb)
+    if verb.name == "explain":
+        assert result.settings["question"] == "the code of bar 3, which leans on bar 1"
+        assert result.flow.of("line")[2].sum() > 0.3
+        return
     if "score" in verb.accepts:
         (melody, *_) = read_score(path).parts
         assert len(result.bars) == 16
@@ -118,10 +122,11 @@ def test_result_names_its_origin_and_survives_json(verb):
     result = heard(verb)
     assert Result.from_dict(json.loads(json.dumps(result.to_dict()))) == result
     assert result.source == str(example(verb))
-    assert result.duration_s == pytest.approx(length_s(example(verb)), abs=0.01)
-    networks = [n.name for n in iter_networks() if n.name.partition(".")[0] == result.system]
-    assert {model.split("@")[0] for model in result.model.split(", ")} <= set(networks)
-    assert result.model.startswith(result.system)
+    if verb.name != "explain":  # it speaks of one moment, and of another system's model
+        assert result.duration_s == pytest.approx(length_s(example(verb)), abs=0.01)
+        assert result.model.startswith(result.system)
+    networks = {n.name for n in iter_networks()}
+    assert {model.split("@")[0] for model in result.model.split(", ")} <= networks
     assert set(verb.returns) <= {type(payload).__name__ for payload in result.payloads.values()}
     for payload in result.payloads.values():
         assert all(not getattr(payload, name).flags.writeable for name in payload._dtypes)
@@ -136,7 +141,8 @@ def inputs(verb):
     """Return an input of a verb that lies in memory, a function that tells its content, and one more option."""
     if "score" in verb.accepts:
         score = read_score(example(verb))
-        return score, lambda: [part.pitch_midi.tolist() for part in score], {"part": 1}
+        options = {"item": 2} if verb.name == "explain" else {"part": 1}
+        return score, lambda: [part.pitch_midi.tolist() for part in score], options
     samples, rate_hz = soundfile.read(find_example(), frames=5 * 44100, dtype="float32")
     return (samples, rate_hz), samples.tolist, {"instruments": ["keys", "bass"]}
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from ottava.errors import InputError
 from ottava.exporters import render
 from ottava.io.midi import TICK_S, read_midi, separate, write_midi
-from ottava.results import FAMILIES, RELATIONS, Bars, Curves, Labels, MidiFile, Notes, Result
+from ottava.results import FAMILIES, RELATIONS, Bars, Curves, FlowMap, Labels, MidiFile, Notes, Result
 
 # A busy machine is slow to draw columns; these properties are simple enough to fail soon.
 few = settings(max_examples=40, deadline=None)
@@ -62,6 +62,28 @@ def bars(draw, longest=8):
     )
 
 
+@st.composite
+def flow_maps(draw):
+    sizes = {name: draw(st.integers(1, 4)) for name in ("x", "a", "b")[: draw(st.integers(1, 3))]}
+    nats = st.sampled_from([0.0, 0.25, 1 / 3, 1e-7, 5.0])
+    edges = {
+        pair: [[draw(nats) for _ in range(sizes[pair[1]])] for _ in range(sizes[pair[0]])]
+        for pair in zip(sizes, list(sizes)[1:], strict=False)
+    }
+    n = sum(sizes.values())
+    information = draw(st.lists(st.floats(0, 10), min_size=n, max_size=n))
+    return FlowMap(
+        [name for name, size in sizes.items() for _ in range(size)],
+        [i for size in sizes.values() for i in range(size)],
+        information,
+        [-value for value in information],
+        edges,
+        {"x": (1, sizes["x"])},
+        {"x": (("channel", 0.0, 1.0), ("time_s", 0.5, 0.125))},
+        (list(sizes)[-1],),
+    )
+
+
 labels = st.lists(st.text("ABC'-?", min_size=1, max_size=6), max_size=6).map(Labels)
 midi_files = st.binary(max_size=40).map(lambda rest: MidiFile(np.frombuffer(b"MThd" + rest, np.uint8)))
 curves = st.lists(st.floats(0, 1e5), unique=True, min_size=1, max_size=5).flatmap(
@@ -82,7 +104,8 @@ results = st.builds(
     model=st.text(),
     source=st.text(),
     payloads=st.fixed_dictionaries(
-        {"notes": notes(5)}, optional={"curves": curves, "bars": bars(), "form": labels, "midi": midi_files}
+        {"notes": notes(5)},
+        optional={"curves": curves, "bars": bars(), "form": labels, "midi": midi_files, "flow": flow_maps()},
     ),
     settings=st.dictionaries(st.text(), plain, max_size=3),
     version=st.text(),

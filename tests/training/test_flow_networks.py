@@ -15,8 +15,10 @@ from ottava.errors import InputError, MissingError, UsageError
 from ottava.systems.flow.activations import as_feed, collect
 from ottava.systems.flow.communities import betweenness, find_communities
 from ottava.systems.flow.graph import OnnxNetwork
-from ottava.systems.flow.measure import find_network, information_flow
+from ottava.systems.flow.information import pairwise_information
+from ottava.systems.flow.measure import find_network, information_flow, map_flow
 from ottava.systems.flow.paths import attribute
+from ottava.systems.flow.points import SIGNS, attribute_samples
 
 
 class Convolutions(nn.Module):
@@ -82,7 +84,7 @@ def test_layers_of_a_torch_module(convolutions):
         "c": ("a", "b"),
         "out": ("c",),
     }
-    assert network.ends == ("out",)
+    assert list(network.outputs.values()) == [("out",)]
 
 
 def test_layers_of_sequences():
@@ -327,8 +329,30 @@ def test_communities_are_those_that_were_built():
 def test_betweenness_of_complete_layers():
     """As in the paper's figure: 4 inputs and 3 outputs over 3 hidden units give each of them 12 / 3."""
     edges = {("x", "h"): np.ones((4, 3)), ("h", "y"): np.ones((3, 3))}
-    from ottava.results import FlowMap
-
-    layers = ["x"] * 4 + ["h"] * 3 + ["y"] * 3
-    flow = FlowMap(layers, [0, 1, 2, 3, 0, 1, 2, 0, 1, 2], np.ones(10), edges, {}, ("y",))
+    flow = map_flow({"x": 4, "h": 3, "y": 3}, edges, ("y",))
     assert betweenness(flow).tolist() == [0] * 4 + [4] * 3 + [0] * 3
+
+
+def test_maps_of_samples_average_to_the_map_of_all():
+    """With one layer there is nothing to multiply: the mean over samples is the information itself."""
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.Linear(5, 3))
+    data = np.random.default_rng(0).normal(size=(80, 5)).astype(np.float32)
+    (maps,) = attribute_samples(net, data, np.arange(80), normalize="none").values()
+    assert maps.shape == (80, 5, 3)
+    said = net(torch.from_numpy(data)).detach().numpy()
+    nats = pairwise_information(data, said, estimator="gaussian-copula", clip=False)
+    np.testing.assert_allclose(maps.mean(0), nats, atol=1e-5)
+
+
+def test_maps_of_samples_have_signs_and_the_inputs_shape(convolutions):
+    data = images()
+    maps = {how: attribute_samples(convolutions, data, [0, 7], signs=how)["x"] for how in SIGNS}
+    assert all(values.shape == (2, 1, 6, 6, 4) for values in maps.values())
+    assert maps["signed"].min() < 0 < maps["signed"].max()
+    assert maps["absolute"].min() >= 0
+    assert maps["positive"].min() >= 0
+    with pytest.raises(UsageError):
+        attribute_samples(convolutions, data, [0], signs="some")
+    with pytest.raises(UsageError, match="no such sample"):
+        attribute_samples(convolutions, data, [99])

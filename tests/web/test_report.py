@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+from made_flow import make_flow
 
 from ottava.errors import InputError, OutputError
 from ottava.io.audio import load_audio
@@ -282,3 +283,25 @@ def test_bars_are_drawn_with_arcs_letters_and_a_table() -> None:
     )
     assert len(list(_Elements(changed).all("rect", **{"class": "bar edited"}))) == 1
     assert len(list(_Elements(changed).all("rect", **{"class": "bar follows"}))) == 1
+
+
+def test_a_flow_map_is_drawn_with_maps_and_a_graph() -> None:
+    html = page(make_flow())
+    found = _Elements(html)
+    assert "Why note &lt;3&gt;: C4 at 1.60 s: 50% from sound, 10% from &lt;word&gt;; 40% could not be traced" in html
+    assert "<word>" not in html.replace("<!doctype html>", "")
+    assert len(list(found.all("svg", **{"class": "heat"}))) == 2
+    assert len(list(found.all("circle", tabindex="0"))) == 12
+    assert len(list(found.all("circle", **{"class": "against"}))) == 3
+    assert len(_data(html)["links"]) == len(list(found.all("path"))) - 1 == 5  # one more is the theme's sign
+    assert "sound: time s 1.50 to 1.75, pitch midi 60: 40.0%" in html
+    assert "sound: time s 1.50 to 1.75, pitch midi 61: 10.0% against" in html
+    assert "sound: time s 1.50 to 2.00, across; pitch midi 60 to 62, upwards" in html
+    assert 'id="audio"' not in html
+    assert "Space" not in html
+
+
+def test_communities_colour_the_units() -> None:
+    html = page(make_flow(communities=Labels([str(i % 3) for i in range(12)])))
+    for number in range(3):
+        assert len(list(_Elements(html).all("circle", **{"class": f"group{number}"}))) == 4

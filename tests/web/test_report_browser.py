@@ -17,6 +17,7 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 import soundfile
+from made_flow import make_flow
 from made_song import make_result
 
 from ottava.report import page, save, sound
@@ -482,3 +483,20 @@ def test_twenty_thousand_notes(visit: Callable[..., Any]) -> None:
     with tab.expect_download() as download:
         tab.click("text=JSON")
     assert len(json.loads(Path(download.value.path()).read_bytes())["notes"]["start_s"]) == 20_000
+
+
+def test_pointing_at_a_unit_shows_its_links_alone(visit: Callable[..., Any]) -> None:
+    tab = visit(make_flow())
+    units, links = tab.locator(".graph circle"), tab.locator(".graph .links path")
+    assert (units.count(), links.count()) == (12, 5)
+    assert tab.locator(".graph .away").count() == 0
+    tab.hover(".graph circle[data-unit='11']")  # the answer, which two hidden units tell of
+    assert tab.locator(".graph .links path:not(.away)").count() == 2
+    assert tab.locator(".graph circle:not(.away)").count() == 3
+    tab.mouse.move(0, 0)
+    assert tab.locator(".graph .away").count() == 0
+    tab.focus(".graph circle[data-unit='0']")
+    assert tab.locator(".graph .links path:not(.away)").count() == 1
+    tab.click("#theme")
+    assert tab.locator("audio").count() == 0
+    assert tab.evaluate("document.documentElement.scrollWidth") <= 1100

@@ -138,7 +138,7 @@ def _suffixes(kind: str) -> tuple[str, ...]:
         from ottava.symbolic.score import SUFFIXES as WRITTEN
 
         return WRITTEN
-    return {"image": (".png", ".jpg", ".jpeg"), "text": (".txt",)}[kind]
+    return {"samples": (".npy", ".npz"), "image": (".png", ".jpg", ".jpeg"), "text": (".txt",)}[kind]
 
 
 def _plan(found: Mapping[Path, Path], out: Path | None, formats: Sequence[str], stem: str) -> list[Job]:

@@ -9,11 +9,11 @@ from importlib.metadata import PackageNotFoundError, version
 
 import ottava
 from ottava.errors import MissingError, ModelError, OttavaError
-from ottava.spec import Spec, Verb, iter_networks, resolve
+from ottava.spec import Spec, Verb, iter_networks, iter_specs, resolve
 
 __all__ = ["doctor"]
 
-_PARTS = ("numpy", "onnxruntime", "soundfile", "soxr", "symusic", "rich", "cyclopts")
+_PARTS = ("numpy", "onnxruntime", "soundfile", "soxr", "symusic", "onnx", "networkx", "rich", "cyclopts")
 _EXTRAS = {
     "video": ("av", "m4a, aac and the sound of videos"),
     "score": ("partitura", "MusicXML and ABC as input"),
@@ -28,9 +28,9 @@ def doctor() -> int:
     print(f"ottava {ottava.__version__}, Python {platform.python_version()}, {platform.platform()}")
     print(f"threads {default_threads()}")
     sound = [_check(part, partial(_version, part)) for part in _PARTS]
-    for spec in iter_networks():
-        sound.append(_check(f"model {spec.name}", partial(_model, spec)))
-        sound += [_check(f"{verb.name} the example", partial(_example, verb)) for verb in spec.verbs]
+    sound += [_check(f"model {spec.name}", partial(_model, spec)) for spec in iter_networks()]
+    for verb in (verb for spec in iter_specs() for verb in spec.verbs):
+        sound.append(_check(f"{verb.name} the example", partial(_example, verb)))
     for extra, (package, purpose) in _EXTRAS.items():
         try:
             state = f"{package} {version(package)}"
@@ -76,4 +76,5 @@ def _example(verb: Verb) -> str:
     if not any(len(payload) for payload in result.payloads.values()):
         raise ModelError("found nothing in the example", path=path, expected="music")
     found = ", ".join(repr(payload) for payload in result.payloads.values())
-    return f"{found}, {result.elapsed_s / result.duration_s:.3f} of its length"
+    share = f", {result.elapsed_s / result.duration_s:.3f} of its length" if result.duration_s else ""
+    return f"{found}{share}"

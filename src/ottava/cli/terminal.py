@@ -45,13 +45,13 @@ class Terminal:
         self._progress.stop()
 
     def advance(self, source: Path, outputs: Sequence[Path], outcome: Result | Exception | None) -> None:
-        """Count one input, and tell what was heard in it; :meth:`summary` tells what failed."""
+        """Count one input, and tell what was found in it; :meth:`summary` tells what failed."""
         self._progress.advance(self._task)
         if self._quiet or not isinstance(outcome, Result):
             return
         written = f" -> {', '.join(str(path) for path in outputs)}" if outputs else ""
         payloads = ", ".join(repr(payload) for payload in outcome.payloads.values())
-        self._say(f"{source}{written}: {payloads}, heard in {outcome.elapsed_s:.1f} s")
+        self._say(f"{source}{written}: {payloads}, in {outcome.elapsed_s:.1f} s")
         for warning in outcome.warnings:
             self._say(f"{source}: {warning}")
 

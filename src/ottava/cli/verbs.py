@@ -11,6 +11,7 @@ import inspect
 import re
 import typing
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -19,7 +20,7 @@ from cyclopts import Group, Parameter
 from ottava.cli import batch
 from ottava.errors import UsageError
 from ottava.pipelines import VERBS
-from ottava.spec import Verb, iter_specs, resolve
+from ottava.spec import Verb, find_spec, iter_networks, iter_specs, resolve
 
 __all__ = ["command", "find_verb"]
 
@@ -78,10 +79,16 @@ def command(verb: Verb) -> Callable[..., int]:
     lists = {name for name, p in own.items() if _is_sequence(p.annotation)}
 
     def run(*inputs: str, **given: Any) -> int:
-        options = {name: given[name] for name in own if name in given}
+        options, shown = {name: given[name] for name in own if name in given}, verb
+        if verb.leads and inputs and inputs[0] in _networks():
+            options[verb.leads], inputs = inputs[0], inputs[1:]
+            accepted = [kind for known in find_spec(options[verb.leads]).verbs[:1] for kind in known.accepts]
+            shown = replace(verb, accepts=tuple(accepted) or verb.accepts)
+        if "data" in own and (data := options.pop("data", None)) is not None:
+            inputs = (*inputs, str(data))
         options |= {name: tuple(options[name].split(",")) for name in lists & options.keys() if options[name]}
         return batch.run(
-            verb,
+            shown,
             function,
             inputs,
             options | {name: given[name] for name in _MODEL & known & given.keys()},
@@ -110,6 +117,10 @@ def __getattr__(name: str) -> Callable[..., int]:
         return command(find_verb(name))
     except UsageError:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}") from None
+
+
+def _networks() -> set[str]:
+    return {spec.name for spec in (*iter_specs(), *iter_networks())}
 
 
 def _option(parameter: inspect.Parameter, is_list: bool) -> inspect.Parameter:

@@ -18,17 +18,30 @@ from ottava import exporters
 from ottava.errors import InputError
 from ottava.io.audio import Audio
 from ottava.io.files import atomic_write, check_output
-from ottava.report import bars, notes
+from ottava.report import bars, flow, notes
 from ottava.report.section import Section, asset, spoken_time
 from ottava.report.sound import Sound, record
-from ottava.results import Bars, Curves, Notes, Payload, Result
+from ottava.results import Bars, Curves, FlowMap, Notes, Payload, Result
 
 __all__ = ["RENDERERS", "page", "save"]
 
-RENDERERS: dict[type[Payload], Callable[[Any, Result], Section]] = {Bars: bars.section, Notes: notes.section}
+RENDERERS: dict[type[Payload], Callable[[Any, Result], Section]] = {
+    Bars: bars.section,
+    Notes: notes.section,
+    FlowMap: flow.section,
+}
 """How each payload type is shown: payload and result to a section. The others are not shown."""
 
-_SCRIPTS = ("player.js", "synth.js", "roll.js", "page.js")
+_SCRIPTS = {True: ("theme.js", "player.js", "synth.js", "roll.js", "page.js"), False: ("theme.js", "flow.js")}
+"""With a player, and without."""
+_UNSCRIPTED = {
+    True: "The player and the piano roll need JavaScript. The downloads above work without it.",
+    False: "Without JavaScript, links are not shown by pointing at units.",
+}
+_KEYS = (
+    '<p class="keys"><kbd>Space</kbd> play · <kbd>←</kbd> <kbd>→</kbd> 2 s, with <kbd>Shift</kbd> 10 s · <kbd>+</kbd> '
+    "<kbd>−</kbd> zoom · <kbd>Home</kbd> <kbd>End</kbd></p>"
+)
 _DOWNLOADS = {
     ".mid": ("MIDI", "audio/midi"),
     ".mxl": ("MusicXML", "application/vnd.recordare.musicxml"),  # plain MusicXML would outweigh all the rest
@@ -97,7 +110,8 @@ def page(result: Result, audio: Audio | str | os.PathLike[str] | None = None) ->
     ottava.errors.InputError
         If ``audio`` is given and cannot be read.
     """
-    sound, absence = _find_sound(result, audio)
+    played = any(isinstance(payload, Notes) for payload in result.payloads.values())
+    sound, absence = _find_sound(result, audio) if played else (None, "")
     duration_s = result.duration_s or (sound.duration_s if sound else 0.0)
     shown = replace(result, duration_s=duration_s)
     sections = [
@@ -109,7 +123,7 @@ def page(result: Result, audio: Audio | str | os.PathLike[str] | None = None) ->
         data |= {"peak": _base64(sound.peak.tobytes()), "loudness": _base64(sound.loudness.tobytes())}
     for section in sections:
         data |= section.data
-    script = "\n".join(asset(part) for part in _SCRIPTS)
+    script = "\n".join(asset(part) for part in _SCRIPTS[played])
     style = asset("page.css")
     html = Template(asset("page.html")).substitute(
         # The hashes admit exactly this script and this style; markup smuggled in by a file name stays inert.
@@ -123,13 +137,21 @@ def page(result: Result, audio: Audio | str | os.PathLike[str] | None = None) ->
         facts=_facts(result),
         warnings=_warnings(result),
         downloads=_downloads(result, name),
-        audio=f' src="data:audio/ogg;base64,{_base64(sound.encoded)}"' if sound and sound.encoded else "",
-        absence=escape(absence),
+        player=_player(sound, absence) if played else "",
+        unscripted=_UNSCRIPTED[played],
+        keys=_KEYS if played else "",
         sections="\n".join(section.html for section in sections),
         about=_about(result),
         version=escape(result.version),
     )
     return _legible(html)
+
+
+def _player(sound: Sound | None, absence: str) -> str:
+    return Template(asset("player.html")).substitute(
+        audio=f' src="data:audio/ogg;base64,{_base64(sound.encoded)}"' if sound and sound.encoded else "",
+        absence=escape(absence),
+    )
 
 
 def _find_sound(result: Result, audio: Audio | str | os.PathLike[str] | None) -> tuple[Sound | None, str]:
@@ -163,7 +185,7 @@ def _find_sound(result: Result, audio: Audio | str | os.PathLike[str] | None) ->
 
 def _facts(result: Result) -> str:
     facts = [f"Model {result.model}", f"Ottava {result.version}" if result.version else ""]
-    facts.append(f"listened in {spoken_time(result.elapsed_s)}" if result.elapsed_s else "")
+    facts.append(f"in {spoken_time(result.elapsed_s)}" if result.elapsed_s else "")
     return " · ".join(escape(fact) for fact in facts if fact)
 
 

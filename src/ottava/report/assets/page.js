@@ -1,5 +1,3 @@
-const $ = (id) => document.getElementById(id);
-const data = JSON.parse($("data").textContent);
 const bytes = (text) => Uint8Array.from(atob(text), (c) => c.charCodeAt(0));
 const audio = $("audio");
 const player = new Player(audio, data.duration);
@@ -170,11 +168,7 @@ document.addEventListener("keydown", (event) => {
 
 // Theme and downloads
 
-$("theme").addEventListener("click", () => {
-  const dark = (document.documentElement.dataset.theme ?? (matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light")) === "dark";
-  document.documentElement.dataset.theme = dark ? "light" : "dark";
-  refresh();
-});
+document.addEventListener("themechange", refresh);
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", refresh);
 new ResizeObserver(refresh).observe(document.body);
 

@@ -40,3 +40,26 @@ Conventions
 * Information is between what two units *are seen* to do: units that share a cause share information, with or without
   a weight between them.
 """
+
+from ottava.spec import Spec, Verb
+
+SPEC = Spec(
+    name="flow",
+    title="Which inputs and units of a network carry the information to its outputs",
+    paper="Davis, Bhatt, Bhardwaj, Marculescu and Moura: On Network Science and Mutual Information. ICASSP 2020",
+    verbs=(
+        Verb(
+            name="explain",
+            function="ottava.systems.flow.explain:explain",
+            summary="Tell which parts of an input carried what a system says of it.",
+            accepts=("score", "audio", "samples"),
+            returns=("FlowMap",),
+            formats=("html",),
+            stem=".explained",
+            leads="system",
+        ),
+    ),
+    model="ottava.systems.flow.explain:Explainer",
+    weights="",
+    card="",
+)

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from ottava.errors import InputError, UsageError
 from ottava.systems.flow.layers import Layer
 
-__all__ = ["POOLS", "Activations", "Network", "Pool", "as_feed", "collect"]
+__all__ = ["POOLS", "Activations", "Network", "Pool", "as_feed", "collect", "find_ends", "iter_links"]
 
 Pool = Callable[[Layer, NDArray[np.float32]], NDArray[np.float32]]
 """A layer's values (samples, units, positions...) to (samples, units)."""
@@ -27,7 +27,7 @@ class Network(Protocol):
 
     inputs: tuple[str, ...]
     layers: tuple[Layer, ...]
-    ends: tuple[str, ...]
+    outputs: Mapping[str, tuple[str, ...]]
 
     def run(self, values: Sequence[str], feed: Mapping[str, NDArray[Any]]) -> list[NDArray[Any]]:
         """Return values by name for inputs whose first axis is samples."""
@@ -210,6 +210,12 @@ def _coarser(array: NDArray[np.float32], most: int) -> NDArray[np.float32]:
         counts = np.diff(edges).reshape([-1 if i == axis else 1 for i in range(array.ndim)])
         array = (sums / counts).astype(np.float32)
     return array
+
+
+def find_ends(network: Network) -> tuple[str, ...]:
+    """Return the names of all layers that outputs come from, in the network's order."""
+    ends = {name for names in network.outputs.values() for name in names}
+    return tuple(layer.name for layer in network.layers if layer.name in ends)
 
 
 def iter_links(layers: Sequence[Layer]) -> Iterator[tuple[Layer, Layer]]:

@@ -81,6 +81,9 @@ class Binned:
             total_x, total_y = totals[0][rows], totals[1][columns].T
             bias = filled[0][rows] + filled[1][columns].T - used - 1
             found[rows, columns] = (cells - total_x - total_y) / n + np.log(n) + bias / (2 * n)
+        # To the last bit, not to the last of the sums: a column that fills one bin tells nothing.
+        found[filled[0][:, 0] == 1] = 0
+        found[:, filled[1][:, 0] == 1] = 0
         return found
 
     def points(self, x: Columns, y: Columns, rows: NDArray[np.intp]) -> NDArray[np.float64]:

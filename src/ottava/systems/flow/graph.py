@@ -48,6 +48,9 @@ class OnnxNetwork:
         The file.
     threads : int or None
         Threads of onnxruntime; its own choice when not given.
+    joins : dict of str to str
+        Inputs that are not asked for, because another input or an output is put in their place: networks that lie side
+        by side in one graph become one.
 
     Raises
     ------
@@ -57,7 +60,9 @@ class OnnxNetwork:
         If it is no ONNX graph, has control flow, or no layer that is known.
     """
 
-    def __init__(self, path: str | os.PathLike[str], threads: int | None = None) -> None:
+    def __init__(
+        self, path: str | os.PathLike[str], threads: int | None = None, joins: Mapping[str, str] | None = None
+    ) -> None:
         import onnx
         from google.protobuf.message import DecodeError
 
@@ -71,17 +76,17 @@ class OnnxNetwork:
         graph = self._model.graph
         constants = {tensor.name for tensor in graph.initializer}
         constants |= {tensor.values.name for tensor in graph.sparse_initializer}
+        _join(graph, joins or {})
         self.inputs = tuple(value.name for value in graph.input if value.name not in constants)
-        self.outputs = tuple(value.name for value in graph.output)
         try:
-            self.layers, self.ends = find_layers(self._steps(), self.inputs, self.outputs)
+            self.layers, self.outputs = find_layers(self._steps(), self.inputs, [value.name for value in graph.output])
         except InputError as error:
             raise InputError(error.message, path=path, found=error.found, expected=error.expected) from error
 
     layers: tuple[Layer, ...]
     """Inputs and layers, in order."""
-    ends: tuple[str, ...]
-    """Names of the layers that the outputs come from."""
+    outputs: Mapping[str, tuple[str, ...]]
+    """Names of the outputs, and of the layers that each comes from."""
 
     def _steps(self) -> Iterator[Step]:
         live = set(self.inputs)
@@ -171,6 +176,29 @@ class OnnxNetwork:
             value.name: onnx.helper.tensor_dtype_to_np_dtype(value.type.tensor_type.elem_type)
             for value in self._model.graph.input
         }
+
+
+def _join(graph: Any, joins: Mapping[str, str]) -> None:
+    """Put other values in the place of inputs, and operations in an order in which each comes after what it reads."""
+    kept = [value for value in graph.input if value.name not in joins]
+    del graph.input[:]
+    graph.input.extend(kept)
+    if not joins:
+        return
+    for node in graph.node:
+        for i, value in enumerate(node.input):
+            node.input[i] = joins.get(value, value)
+    written = {value for node in graph.node for value in node.output}
+    waiting, ordered = list(graph.node), []
+    while waiting:
+        ready = [node for node in waiting if not written & set(node.input)]
+        if not ready:
+            raise InputError("the joined graph runs in a circle", found=", ".join(joins))
+        ordered += ready
+        written -= {value for node in ready for value in node.output}
+        waiting = [node for node in waiting if written & set(node.output) or not node.output]
+    del graph.node[:]
+    graph.node.extend(ordered)
 
 
 def _has_weights(node: Any, inputs: tuple[str, ...]) -> bool:

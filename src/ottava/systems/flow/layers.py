@@ -84,8 +84,8 @@ class _Open:
 
 def find_layers(
     steps: Iterable[Step], inputs: Sequence[str], outputs: Sequence[str]
-) -> tuple[tuple[Layer, ...], tuple[str, ...]]:
-    """Return the layers in the network's order, inputs first, and the names of those that its outputs come from.
+) -> tuple[tuple[Layer, ...], dict[str, tuple[str, ...]]]:
+    """Return the layers in the network's order, inputs first, and the names of those that each output comes from.
 
     Parameters
     ----------
@@ -136,8 +136,9 @@ def find_layers(
         exits = [value for value in entry.region if value in leaving]
         value = exits[-1] if exits else entry.region[-1]
         layers.append(Layer(entry.name, entry.step.kind, value, entry.step.axes, entry.sources))
-    ends = frozenset[str]().union(*(reach.get(value, frozenset()) for value in outputs))
-    return tuple(layers), tuple(sorted(ends, key=order.__getitem__))
+    return tuple(layers), {
+        value: tuple(sorted(reach.get(value, frozenset()), key=order.__getitem__)) for value in outputs
+    }
 
 
 def _unused(name: str, taken: Iterable[str]) -> str:

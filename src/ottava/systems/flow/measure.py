@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from ottava.errors import InputError
 from ottava.results import FlowMap, check_choice
 from ottava.spec import resolve
-from ottava.systems.flow.activations import Activations, Network, Pool, as_feed, collect, iter_links
+from ottava.systems.flow.activations import Network, Pool, as_feed, collect, find_ends, iter_links
 from ottava.systems.flow.estimators import Estimator, find_estimator
 from ottava.systems.flow.graph import OnnxNetwork
 from ottava.systems.flow.information import pairwise_information, significant
@@ -44,7 +44,7 @@ def find_network(model: Any, data: ArrayLike | Mapping[str, ArrayLike]) -> Netwo
     """
     if isinstance(model, (str, os.PathLike)):
         return OnnxNetwork(model)
-    if all(hasattr(model, name) for name in ("run", "layers", "ends", "inputs")):
+    if all(hasattr(model, name) for name in ("run", "layers", "inputs", "outputs")):
         network: Network = model
         return network
     if hasattr(model, "named_parameters"):
@@ -130,20 +130,49 @@ def information_flow(
         if redundancy != "none":
             nats = np.maximum(_less_redundancy(nats, x, y, method, redundancy, beta), 0)
         edges[source.name, reader.name] = nats
-    return map_flow(network, found, edges)
-
-
-def map_flow(network: Network, found: Activations, edges: Mapping[tuple[str, str], NDArray[np.float64]]) -> FlowMap:
-    """Return the flow map of links that were measured."""
     sizes = {layer.name: found.values[layer.name].shape[1] for layer in network.layers}
-    through = share_through(sizes, edges, network.ends)
+    shapes = {name: shape for name, shape in found.shapes.items() if len(shape) > 1}
+    return map_flow(sizes, edges, find_ends(network), shapes=shapes)
+
+
+def map_flow(
+    sizes: Mapping[str, int],
+    edges: Mapping[tuple[str, str], NDArray[np.float64]],
+    outputs: tuple[str, ...],
+    *,
+    signs: Mapping[tuple[str, str], NDArray[np.float64]] | None = None,
+    shapes: Mapping[str, tuple[int, ...]] | None = None,
+    axes: Mapping[str, tuple[tuple[str, float, float], ...]] | None = None,
+) -> FlowMap:
+    """Return the flow map of links that were measured.
+
+    Parameters
+    ----------
+    sizes : dict of str to int
+        Units of each layer, in order.
+    edges : dict of (str, str) to ndarray
+        Information of links, 0 or more.
+    outputs : tuple of str
+        Layers that the outputs come from.
+    signs : dict of (str, str) to ndarray or None
+        1 or -1 for links whose units rise together, or against each other.
+    shapes, axes : dict or None
+        See :class:`ottava.results.FlowMap`.
+    """
+    information = np.concatenate(list(share_through(sizes, edges, outputs).values()))
+    attribution = information
+    if signs is not None:
+        signed = {ends: nats * signs[ends] for ends, nats in edges.items()}
+        attribution = np.concatenate(list(share_through(sizes, signed, outputs).values()))
     return FlowMap(
         np.repeat(list(sizes), list(sizes.values())),
         np.concatenate([np.arange(size) for size in sizes.values()]),
-        np.concatenate([through[name] for name in sizes]),
+        information,
+        attribution,
         edges,
-        {name: shape for name, shape in found.shapes.items() if len(shape) > 1},
-        network.ends,
+        shapes or {},
+        axes or {},
+        outputs,
     )
 
 

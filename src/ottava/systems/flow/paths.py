@@ -7,7 +7,7 @@ entry of a product of matrices, layer by layer; over networks with residuals and
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from ottava.errors import UsageError
 from ottava.results import FlowMap, check_choice
 
-__all__ = ["NORMALS", "Path", "attribute", "best_paths", "share_through", "sum_paths"]
+__all__ = ["NORMALS", "Path", "attribute", "best_paths", "keep_links", "share_through", "sum_paths"]
 
 NORMALS: tuple[str, ...] = ("none", "layer", "unit")
 """By what links are divided before they are multiplied: nothing; the sum of all links into their layer, which keeps the
@@ -95,6 +95,30 @@ def share_through(sizes: Mapping[str, int], edges: Edges, outputs: Sequence[str]
             if reader == name:
                 parts[source] = parts[source] + weights @ parts[name]
     return parts
+
+
+def keep_links(flow: FlowMap, most: int) -> FlowMap:
+    """Return a map with the links that pass on the largest shares; the others have no information.
+
+    Parameters
+    ----------
+    flow : FlowMap
+        A map; its units keep what they have.
+    most : int
+        How many links are kept, 1 or more.
+    """
+    shares = {
+        ends: links * flow.information[flow.layer == ends[1]] for ends, links in _normalize(flow.edges, "unit").items()
+    }
+    every = np.concatenate([links.ravel() for links in shares.values()]) if shares else np.zeros(0)
+    if len(every) <= most:
+        return flow
+    kept = np.zeros(len(every), bool)
+    kept[np.argpartition(every, -most)[-most:]] = True
+    bounds = np.cumsum([links.size for links in shares.values()])[:-1]
+    parts = dict(zip(shares, np.split(kept, bounds), strict=True))
+    edges = {ends: nats * parts[ends].reshape(nats.shape) for ends, nats in flow.edges.items()}
+    return replace(flow, edges=edges)
 
 
 def attribute(flow: FlowMap, *, output: str | None = None, normalize: str = "none") -> dict[str, NDArray[np.float64]]:

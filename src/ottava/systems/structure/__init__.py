@@ -82,4 +82,6 @@ SPEC = Spec(
         "pointer": ("batch", "past", "past_and_none"),
     },
     parts=("prior",),
+    joins={"codes": "mean", "past_rhythm": "rhythm", "past_line": "line"},
+    ask="ottava.systems.structure.ask:ask",
 )

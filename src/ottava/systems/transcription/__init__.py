@@ -73,4 +73,6 @@ SPEC = Spec(
         "drum_velocity": ("batch", "frames", 5),
     },
     parts=("families",),
+    joins={"embedded": "embedding"},
+    ask="ottava.systems.transcription.ask:ask",
 )

@@ -77,12 +77,12 @@ class TorchNetwork:
         first = {name: np.asarray(array)[:2] for name, array in given.items()}
         record, outputs = self._watch(first)
         self._operations = record.operations
-        self.layers, self.ends = find_layers(record.steps, self.inputs, outputs)
+        self.layers, self.outputs = find_layers(record.steps, self.inputs, outputs)
 
     layers: tuple[Layer, ...]
     """Inputs and layers, in order."""
-    ends: tuple[str, ...]
-    """Names of the layers that the outputs come from."""
+    outputs: Mapping[str, tuple[str, ...]]
+    """Names of the outputs, and of the layers that each comes from."""
 
     def run(self, values: Sequence[str], feed: Mapping[str, NDArray[Any]]) -> list[NDArray[Any]]:
         """Return values, by the names that layers have for them.
@@ -166,11 +166,14 @@ class _Record(TorchFunctionMode):
         given = [leaf for leaf in tree_flatten((args, kwargs or {}))[0] if isinstance(leaf, Tensor)]
         inputs = tuple(name for tensor in given if (name := self.name(tensor)) is not None)
         found = func(*args, **(kwargs or {}))
-        if inputs:
-            called = getattr(func, "__name__", "").strip("_")
-            results = [leaf for leaf in tree_flatten(found)[0] if isinstance(leaf, Tensor)]
-            if results and called != "get":
-                self._note(called, given, inputs, results)
+        called = getattr(func, "__name__", "").strip("_")
+        results = [leaf for leaf in tree_flatten(found)[0] if isinstance(leaf, Tensor)] if called != "get" else []
+        if inputs and results:
+            self._note(called, given, inputs, results)
+        elif owner := next((self._owners[id(tensor)] for tensor in given if id(tensor) in self._owners), ""):
+            for tensor in results:  # a part of a layer's weights, or their transpose
+                self._owners.setdefault(id(tensor), owner)
+                self._alive.append(tensor)
         return found
 
     def _note(self, called: str, given: list[Tensor], inputs: tuple[str, ...], results: list[Tensor]) -> None:

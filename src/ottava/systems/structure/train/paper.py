@@ -39,7 +39,7 @@ LOW_MIDI, HIGH_MIDI = 40, 84
 """Pitches that have a symbol, from E2 to C6; others are silence."""
 WIDTH = 256
 """Channels of a bar; everything else goes with it."""
-_HEADS, _LAYERS = 4, 3
+_HEADS, _LAYERS, _CODE = 4, 3, 64
 
 
 def mask(kind: int, bars: int = BARS) -> Tensor:
@@ -149,7 +149,8 @@ class PaperVae(nn.Module):
     past : bool
         Give the decoder the bar before each, as the authors do. Without it all that a bar is written from is codes.
     width : int
-        Channels of a bar, :data:`WIDTH` with the authors; codes have a quarter of it.
+        Channels of a bar, :data:`WIDTH` with the authors. Codes have 64 numbers whatever it is: the loss divides by how
+        many there are.
     """
 
     def __init__(self, masks: tuple[int, int, int] = (1, 1, 1), past: bool = True, width: int = WIDTH) -> None:
@@ -162,8 +163,8 @@ class PaperVae(nn.Module):
         self.decoder = nn.ModuleList(
             nn.ModuleList((_Attention(width), _Attention(width), _FeedForward(width))) for _ in range(_LAYERS)
         )
-        self.mean, self.log_variance = _Heads(width, width // 4), _Heads(width, width // 4)
-        self.enter = _Heads(width // 4, width)
+        self.mean, self.log_variance = _Heads(width, _CODE), _Heads(width, _CODE)
+        self.enter = _Heads(_CODE, width)
         for name, kind in zip(("seen", "read", "own"), masks, strict=True):
             self.register_buffer(f"{name}_mask", mask(kind), persistent=False)
 

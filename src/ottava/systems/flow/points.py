@@ -1,0 +1,94 @@
+"""Maps of single samples: what each adds to the information of links, multiplied along paths (section 3.2)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ottava.errors import UsageError
+from ottava.results import check_choice
+from ottava.systems.flow.activations import Pool, as_feed, collect, find_ends, iter_links
+from ottava.systems.flow.estimators import Estimator, find_estimator
+from ottava.systems.flow.information import pointwise_information
+from ottava.systems.flow.measure import find_network
+from ottava.systems.flow.paths import NORMALS, sum_paths
+
+__all__ = ["SIGNS", "attribute_samples"]
+
+SIGNS: tuple[str, ...] = ("signed", "absolute", "positive")
+"""What is multiplied: nats with their signs, as in the paper, where an even number of negative ones along a path make a
+positive one; their sizes; or those above 0 alone."""
+
+
+def attribute_samples(
+    model: Any,
+    data: ArrayLike | Mapping[str, ArrayLike],
+    rows: ArrayLike,
+    *,
+    output: str | None = None,
+    estimator: str | Estimator = "gaussian-copula",
+    pool: str | Pool = "mean",
+    signs: str = "signed",
+    normalize: str = "layer",
+    batch: int = 64,
+    most_inputs: int = 4096,
+) -> dict[str, NDArray[np.float64]]:
+    """Return, of single samples, how much each input value speaks for each output unit.
+
+    Parameters
+    ----------
+    model, data
+        See :func:`.measure.information_flow`. All samples tell what is usual.
+    rows : array_like of int, shape (r,)
+        Samples that are explained.
+    output : str or None
+        Name of the layer whose units are explained; needed where the network has several ends.
+    estimator, pool, batch, most_inputs
+        See :func:`.measure.information_flow`.
+    signs : {"signed", "absolute", "positive"}
+        See :data:`SIGNS`.
+    normalize : {"none", "layer", "unit"}
+        See :data:`.paths.NORMALS`.
+
+    Returns
+    -------
+    dict of str to ndarray of float64, shape (r, *input's, units)
+        By name of the input.
+
+    Raises
+    ------
+    ottava.errors.InputError
+        If the model or the data cannot be used.
+    ottava.errors.UsageError
+        If an option is unknown, there is no such sample, or several outputs to choose from.
+    """
+    check_choice("signs", signs, SIGNS)
+    check_choice("normalize", normalize, NORMALS)
+    network, method = find_network(model, data), find_estimator(estimator)
+    ends = find_ends(network)
+    if output is None and len(ends) != 1:
+        raise UsageError("the network has several outputs", expected="output, one of " + ", ".join(ends))
+    last = ends[0] if output is None else check_choice("output", output, tuple(layer.name for layer in network.layers))
+    index = np.atleast_1d(np.asarray(rows, np.intp))
+    found = collect(network, as_feed(network, data), pool=pool, batch=batch, most_inputs=most_inputs)
+    sizes = {layer.name: found.values[layer.name].shape[1] for layer in network.layers}
+    links = {
+        (source.name, reader.name): pointwise_information(
+            found.values[source.name], found.values[reader.name], index, estimator=method
+        )
+        for source, reader in iter_links(network.layers)
+    }
+    if signs != "signed":
+        links = {pair: np.abs(nats) if signs == "absolute" else np.maximum(nats, 0) for pair, nats in links.items()}
+    maps: dict[str, NDArray[np.float64]] = {}
+    for start in network.inputs:
+        sums = [
+            sum_paths(sizes, {pair: nats[k] for pair, nats in links.items()}, start, normalize=normalize).get(last)
+            for k in range(len(index))
+        ]
+        if reached := [values for values in sums if values is not None]:
+            maps[start] = np.stack(reached).reshape(len(index), *found.shapes[start], -1)
+    return maps

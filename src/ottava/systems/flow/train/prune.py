@@ -1,0 +1,305 @@
+"""Pruning torch modules: links are zeroed, or units are removed for real."""
+
+from __future__ import annotations
+
+import copy
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from ottava.errors import InputError, UsageError
+from ottava.systems.flow.train.scores import prunable_layers
+
+__all__ = ["Inputs", "Pruned", "count_multiply_adds", "measure_inputs", "prune_links", "prune_units"]
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What comes into each prunable layer, over data.
+
+    Parameters
+    ----------
+    mean, size : dict of str to ndarray, shape (inputs,)
+        Mean, and root mean square, by name of the layer.
+    """
+
+    mean: Mapping[str, NDArray[np.float64]]
+    size: Mapping[str, NDArray[np.float64]]
+
+
+@dataclass(frozen=True)
+class Pruned:
+    """A smaller module.
+
+    Parameters
+    ----------
+    model : torch.nn.Module
+        A copy of the one that was given, with fewer units.
+    removed : dict of str to list of int
+        Numbers of the units that are gone, by name of the layer that made them.
+    multiply_adds, multiply_adds_before : int
+        For the example inputs.
+    """
+
+    model: nn.Module
+    removed: Mapping[str, list[int]]
+    multiply_adds: int
+    multiply_adds_before: int
+
+    @property
+    def saved(self) -> float:
+        """Share of the multiply-adds that is gone."""
+        return 1 - self.multiply_adds / self.multiply_adds_before
+
+
+def measure_inputs(model: nn.Module, run: Callable[[nn.Module], object]) -> Inputs:
+    """Return what comes into each prunable layer while a function runs the module.
+
+    Parameters
+    ----------
+    model : torch.nn.Module
+        Nothing is changed on it: a copy is run.
+    run : callable
+        Runs the module it is given on data.
+    """
+    model = copy.deepcopy(model).eval()
+    sums: dict[str, list[Any]] = {}
+
+    def watch(name: str, dense: bool) -> Callable[..., None]:
+        def add(_: nn.Module, given: tuple[Tensor, ...]) -> None:
+            x = given[0].detach().double()
+            x = x.flatten(0, -2) if dense else x.transpose(1, -1).flatten(0, -2)
+            total = sums.setdefault(name, [0.0, 0.0, 0])
+            total[0], total[1], total[2] = total[0] + x.sum(0), total[1] + (x**2).sum(0), total[2] + len(x)
+
+        return add
+
+    for name, layer in prunable_layers(model).items():
+        layer.register_forward_pre_hook(watch(name, isinstance(layer, nn.Linear)))
+    with torch.no_grad():
+        run(model)
+    return Inputs(
+        {name: (first / count).cpu().numpy() for name, (first, _, count) in sums.items()},
+        {name: np.sqrt((second / count).cpu().numpy()) for name, (_, second, count) in sums.items()},
+    )
+
+
+def prune_links(
+    model: nn.Module, scores: Mapping[str, Tensor], share: float, *, dead: Mapping[str, Sequence[int]] | None = None
+) -> nn.Module:
+    """Return a copy of a module in which the links that are worth least are 0, and nothing else has changed.
+
+    The paper's section 4.2: dead units first, with their biases, then links in the order of what they are worth.
+
+    Parameters
+    ----------
+    model : torch.nn.Module
+        The module.
+    scores : dict of str to Tensor, shape (outputs, inputs)
+        Of each layer whose links may go, from :func:`.scores.link_scores`.
+    share : float
+        Share of these links, from 0 to 1.
+    dead : dict of str to sequence of int or None
+        Units, by layer, whose links and biases go whatever the share.
+    """
+    if not 0 <= share <= 1:
+        raise UsageError(f"share is {share:g}", expected="from 0 to 1")
+    pruned = copy.deepcopy(model)
+    layers = prunable_layers(pruned)
+    if unknown := [name for name in scores if name not in layers]:
+        raise UsageError("there is no such layer", found=", ".join(unknown), expected=", ".join(layers))
+    with torch.no_grad():
+        for name, units in (dead or {}).items():
+            layers[name].weight[list(units)] = 0
+            if layers[name].bias is not None:
+                layers[name].bias[list(units)] = 0
+        every = torch.cat([values.flatten() for values in scores.values()])
+        count = round(share * len(every))
+        # Sorted stably: of links of the same worth, the first go first.
+        gone = torch.zeros(len(every), dtype=torch.bool)
+        gone[torch.argsort(every, stable=True)[:count]] = True
+        begin = 0
+        for name, values in scores.items():
+            of_layer = gone[begin : begin + values.numel()].reshape(values.shape)
+            layers[name].weight[of_layer] = 0
+            begin += values.numel()
+    return pruned
+
+
+def prune_units(
+    model: nn.Module,
+    example: Tensor | tuple[Tensor, ...],
+    scores: Mapping[str, Tensor],
+    share: float,
+    *,
+    keep: Sequence[str] = (),
+    inputs: Inputs | None = None,
+    least: int = 1,
+) -> Pruned:
+    """Return a smaller copy of a module: the units that are worth least are removed, through its dependency graph.
+
+    Units that residuals tie together go together, and are worth the mean of what they are.
+
+    Parameters
+    ----------
+    model : torch.nn.Module
+        The module; inputs and outputs keep their sizes.
+    example : Tensor or tuple of Tensor
+        Arguments of its ``forward``.
+    scores : dict of str to Tensor, shape (units,)
+        Of each layer whose units may go, from :func:`.scores.unit_scores`.
+    share : float
+        Share of the multiply-adds that is to go, above 0, below 1.
+    keep : sequence of str
+        Layers that keep all their units.
+    inputs : Inputs or None
+        When given, what a unit said on average is added to the biases of those that read it; for units that always say
+        the same, nothing is then lost.
+    least : int
+        Units that each layer keeps.
+
+    Raises
+    ------
+    ottava.errors.InputError
+        If the module's dependencies cannot be traced, or so much cannot go.
+    ottava.errors.UsageError
+        If ``share`` is out of range.
+    """
+    if not 0 < share < 1:
+        raise UsageError(f"share is {share:g}", expected="above 0, below 1")
+    before = count_multiply_adds(model, example)
+    groups = _find_groups(model, example, scores, keep)
+    if not groups:
+        raise InputError("no layer's units can be removed", found=", ".join(scores) or "no scores")
+    worth = torch.cat([values for _, values in groups])
+    order = torch.argsort(worth, stable=True).tolist()
+    edges = np.cumsum([0, *(len(values) for _, values in groups)])
+    low, high = 0, len(order)
+    best: tuple[nn.Module, dict[str, list[int]], int] | None = None
+    while low < high:  # the least number of units that saves enough
+        count = (low + high) // 2
+        candidate, removed = _remove(model, example, groups, edges, order[: count + 1], inputs, least)
+        found = count_multiply_adds(candidate, example)
+        if found <= (1 - share) * before:
+            best, high = (candidate, removed, found), count
+        else:
+            low = count + 1
+    if best is None:
+        raise InputError("so much cannot be removed", found=f"{share:.0%} asked for", expected="a smaller share")
+    return Pruned(*best, before)
+
+
+def count_multiply_adds(model: nn.Module, example: Tensor | tuple[Tensor, ...]) -> int:
+    """Return the multiply-adds of dense layers and convolutions for one call, by their shapes."""
+    total = 0
+
+    def add(layer: nn.Module, _: Any, output: Tensor) -> None:
+        nonlocal total
+        places = output.numel() // layer.weight.shape[1 if isinstance(layer, _TRANSPOSED) else 0]
+        total += places * layer.weight.numel()
+
+    model = copy.deepcopy(model).eval()
+    for layer in model.modules():
+        if isinstance(layer, (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d, *_TRANSPOSED)):
+            layer.register_forward_hook(add)
+    with torch.no_grad():
+        model(*(example if isinstance(example, tuple) else (example,)))
+    return total
+
+
+_TRANSPOSED = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
+
+
+@contextmanager
+def _quiet() -> Iterator[Any]:
+    import torch_pruning
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield torch_pruning
+
+
+def _trace(model: nn.Module, example: Tensor | tuple[Tensor, ...]) -> Any:
+    with _quiet() as pruning:
+        try:
+            return pruning.DependencyGraph().build_dependency(model.eval(), example)
+        except Exception as error:  # whatever a module does that its tracing does not know
+            raise InputError(
+                "the module's dependencies cannot be traced", found=f"{type(error).__name__}: {error}"
+            ) from error
+
+
+def _find_groups(
+    model: nn.Module, example: Tensor | tuple[Tensor, ...], scores: Mapping[str, Tensor], keep: Sequence[str]
+) -> list[tuple[str, Tensor]]:
+    """Return layers whose units can be removed, each with those that go with it, and what their units are worth."""
+    copied = copy.deepcopy(model)
+    graph = _trace(copied, example)
+    names = {layer: name for name, layer in copied.named_modules()}
+    layers = prunable_layers(copied)
+    kept = [layers[name] for name in layers if name in keep or name not in scores]
+    found = []
+    with _quiet():
+        for group in graph.get_all_groups(ignored_layers=kept, root_module_types=[type(m) for m in layers.values()]):
+            root = group[0].dep.target.module
+            size = len(group[0].idxs)
+            total, count = torch.zeros(size), 0
+            for dependency, places in group:
+                name = names.get(dependency.target.module, "")
+                if graph.is_out_channel_pruning_fn(dependency.handler) and name in scores and len(places) == size:
+                    total, count = total + scores[name][list(places)], count + 1
+            if count:
+                found.append((names[root], total / count))
+    return found
+
+
+def _remove(
+    model: nn.Module,
+    example: Tensor | tuple[Tensor, ...],
+    groups: Sequence[tuple[str, Tensor]],
+    edges: NDArray[np.intp],
+    chosen: Sequence[int],
+    inputs: Inputs | None,
+    least: int,
+) -> tuple[nn.Module, dict[str, list[int]]]:
+    pruned = copy.deepcopy(model)
+    graph = _trace(pruned, example)
+    layers = dict(pruned.named_modules())
+    names = {layer: name for name, layer in layers.items()}
+    # Which of its first inputs each layer still has: removing some moves the others.
+    left = {name: np.arange(layer.weight.shape[1]) for name, layer in prunable_layers(pruned).items()}
+    removed = {}
+    for number, (name, values) in enumerate(groups):
+        units = [unit - int(edges[number]) for unit in chosen if edges[number] <= unit < edges[number + 1]]
+        units = sorted(units[: max(len(values) - least, 0)])  # the least worth come first
+        if not units:
+            continue
+        with _quiet() as pruning:
+            root = layers[name]
+            handler = (
+                pruning.prune_linear_out_channels if isinstance(root, nn.Linear) else pruning.prune_conv_out_channels
+            )
+            group = graph.get_pruning_group(root, handler, units)
+            for dependency, places in group:
+                reader = names.get(dependency.target.module, "")
+                if reader in left and graph.is_in_channel_pruning_fn(dependency.handler):
+                    if inputs is not None and reader in inputs.mean:
+                        _fold(dependency.target.module, places, inputs.mean[reader][left[reader][list(places)]])
+                    left[reader] = np.delete(left[reader], list(places))
+            group.prune()
+        removed[name] = units
+    return pruned.train(model.training), removed
+
+
+def _fold(layer: nn.Module, places: Sequence[int], mean: NDArray[np.float64]) -> None:
+    """Add what some inputs say on average to a layer's bias."""
+    weight = layer.weight.detach()[:, list(places)]
+    said = (weight.flatten(2).sum(2) if weight.ndim > 2 else weight) @ torch.as_tensor(mean, dtype=weight.dtype)
+    layer.bias = nn.Parameter(said if layer.bias is None else layer.bias.detach() + said)

@@ -1,0 +1,183 @@
+"""How much units and links of a torch module are worth, by several measures: what is pruned first is worth least."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from ottava.errors import UsageError
+from ottava.results import FlowMap, check_choice
+from ottava.systems.flow.activations import as_feed, collect
+from ottava.systems.flow.estimators import Estimator
+from ottava.systems.flow.information import pairwise_information
+from ottava.systems.flow.train.trace import TorchNetwork
+
+__all__ = ["MEASURES", "link_scores", "measure_links", "prunable_layers", "unit_scores"]
+
+MEASURES: tuple[str, ...] = ("flow", "magnitude", "taylor", "activation", "random")
+"""Information that flows through; size of weights; weight times gradient (first order); size of weights times size of
+what comes in; chance."""
+
+_PRUNABLE = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
+
+Loss = Callable[[nn.Module], Tensor]
+
+
+def prunable_layers(model: nn.Module) -> dict[str, nn.Module]:
+    """Return the dense layers and ungrouped convolutions of a module, by name."""
+    return {
+        name: layer
+        for name, layer in model.named_modules()
+        if isinstance(layer, _PRUNABLE) and getattr(layer, "groups", 1) == 1
+    }
+
+
+def measure_links(
+    model: nn.Module, data: NDArray[Any], *, estimator: str | Estimator = "binned", batch: int = 64
+) -> dict[str, NDArray[np.float64]]:
+    """Return the information that each input of each prunable layer has of each of its units, in nats.
+
+    Units say what they say behind their activation, inputs what comes in, whatever it was made of; of both it is the
+    mean over positions.
+
+    Parameters
+    ----------
+    model : torch.nn.Module
+        Takes one array; samples come first in all that its layers read. A copy is run.
+    data : ndarray, shape (samples, ...)
+        Samples.
+    estimator : {"binned", "gaussian-copula", "ksg"} or Estimator
+        How.
+    batch : int
+        Samples that the module gets at a time.
+
+    Returns
+    -------
+    dict of str to ndarray of float64, shape (units, inputs)
+        By name of the layer.
+    """
+    model = copy.deepcopy(model).eval()
+    network = TorchNetwork(model, data)
+    units = collect(network, as_feed(network, data), batch=batch).values
+    seen: dict[str, list[NDArray[Any]]] = {}
+
+    def watch(name: str, dense: bool) -> Callable[..., None]:
+        def add(_: nn.Module, given: tuple[Tensor, ...]) -> None:
+            x = given[0].detach()
+            pooled = x.flatten(1, -2).mean(1) if dense and x.ndim > 2 else x if dense else x.flatten(2).mean(2)
+            seen.setdefault(name, []).append(pooled.cpu().numpy())
+
+        return add
+
+    layers = {name: layer for name, layer in prunable_layers(model).items() if name in units}
+    for name, layer in layers.items():
+        layer.register_forward_pre_hook(watch(name, isinstance(layer, nn.Linear)))
+    like = next(model.parameters())
+    with torch.no_grad():
+        for begin in range(0, len(data), batch):
+            model(torch.as_tensor(data[begin : begin + batch], dtype=like.dtype, device=like.device))
+    return {
+        name: pairwise_information(np.concatenate(seen[name]), units[name], estimator=estimator).T for name in layers
+    }
+
+
+def link_scores(
+    model: nn.Module,
+    measure: str,
+    *,
+    information: Mapping[str, NDArray[np.floating]] | None = None,
+    inputs: Mapping[str, NDArray[np.floating]] | None = None,
+    loss: Loss | None = None,
+    seed: int = 0,
+) -> dict[str, Tensor]:
+    """Return what each link of each prunable layer is worth: (outputs, inputs) by name of the layer.
+
+    Parameters
+    ----------
+    model : torch.nn.Module
+        The module.
+    measure : str
+        One of :data:`MEASURES`.
+    information : dict of str to ndarray, shape (outputs, inputs)
+        For ``"flow"``, from :func:`measure_links`.
+    inputs : dict of str to ndarray, shape (inputs,)
+        For ``"activation"``: the root mean square of each input of each layer, from :func:`.prune.measure_inputs`.
+    loss : callable or None
+        For ``"taylor"``: the module to its loss on data.
+    seed : int
+        For ``"random"``.
+
+    Raises
+    ------
+    ottava.errors.UsageError
+        If what the measure needs is not given.
+    """
+    check_choice("measure", measure, MEASURES)
+    layers = prunable_layers(model)
+    if measure == "flow":
+        if information is None:
+            raise UsageError("flow needs the information of links")
+        return {name: torch.as_tensor(np.asarray(nats), dtype=torch.float32) for name, nats in information.items()}
+    if measure == "random":
+        generator = torch.Generator().manual_seed(seed)
+        return {name: torch.rand(layer.weight.shape[:2], generator=generator) for name, layer in layers.items()}
+    if measure == "taylor":
+        if loss is None:
+            raise UsageError("taylor needs a loss")
+        gradients = torch.autograd.grad(loss(model), [layer.weight for layer in layers.values()], allow_unused=True)
+        return {
+            name: _over_taps((layer.weight * (0 if g is None else g)).detach())
+            for (name, layer), g in zip(layers.items(), gradients, strict=True)
+        }
+    found = {name: _over_taps(layer.weight.detach()) for name, layer in layers.items()}
+    if measure == "activation":
+        if inputs is None:
+            raise UsageError("activation needs the sizes of inputs")
+        found = {
+            name: values * torch.as_tensor(np.asarray(inputs[name]), dtype=values.dtype)
+            for name, values in found.items()
+        }
+    return found
+
+
+def _over_taps(weight: Tensor) -> Tensor:
+    """Return sizes of links: of a convolution, over its taps."""
+    return weight.abs() if weight.ndim == 2 else weight.flatten(2).norm(dim=2)
+
+
+def unit_scores(
+    model: nn.Module,
+    measure: str,
+    *,
+    flow: FlowMap | None = None,
+    inputs: Mapping[str, NDArray[np.floating]] | None = None,
+    loss: Loss | None = None,
+    seed: int = 0,
+) -> dict[str, Tensor]:
+    """Return what each unit of each prunable layer is worth, by name of the layer.
+
+    Parameters and errors are those of :func:`link_scores`, but for ``"flow"``, which needs a flow map. Information is
+    what flows through the unit, times the number of units in its layer, so that layers of all widths can be compared.
+    Of the others, it is the sum over the unit's own links, by their layer's mean.
+    """
+    check_choice("measure", measure, MEASURES)
+    layers = prunable_layers(model)
+    if measure == "flow":
+        if flow is None:
+            raise UsageError("flow needs a flow map")
+        widths = flow.layers
+        return {
+            name: torch.from_numpy(flow.information[flow.layer == name] * widths[name]).float()
+            if name in widths
+            else torch.zeros(layer.weight.shape[0])
+            for name, layer in layers.items()
+        }
+    links = link_scores(model, measure, inputs=inputs, loss=loss, seed=seed)
+    sums: dict[str, Any] = {name: values.sum(1) for name, values in links.items()}
+    return {name: values / values.mean().clamp(1e-12) for name, values in sums.items()}

@@ -1,0 +1,184 @@
+"""Pruning: what is worth nothing goes without loss, what is removed is gone for real."""
+
+from __future__ import annotations
+
+import copy
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from ottava.errors import InputError, UsageError
+from ottava.systems.flow.information import pairwise_information
+from ottava.systems.flow.measure import information_flow
+from ottava.systems.flow.train.prune import (
+    count_multiply_adds,
+    measure_inputs,
+    prune_links,
+    prune_units,
+)
+from ottava.systems.flow.train.scores import MEASURES, link_scores, measure_links, prunable_layers, unit_scores
+
+
+class Net(nn.Module):
+    """A residual and a concatenation on the way to a dense layer."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.a, self.norm = nn.Conv2d(1, 8, 3, padding=1), nn.BatchNorm2d(8)
+        self.b, self.c = nn.Conv2d(8, 8, 3, padding=1), nn.Conv2d(16, 12, 1)
+        self.out = nn.Linear(12 * 4, 3)
+
+    def forward(self, x):
+        h = F.relu(self.norm(self.a(x)))
+        k = F.relu(self.b(h))
+        h = F.relu(self.c(torch.cat([h + k, k], 1)))
+        return self.out(F.max_pool2d(h, 3).flatten(1))
+
+
+def images(n=200):
+    return np.random.default_rng(0).normal(size=(n, 1, 6, 6)).astype(np.float32)
+
+
+@pytest.fixture
+def net():
+    torch.manual_seed(0)
+    return Net().eval()
+
+
+def silence(net, units=(1, 4, 5)):
+    """Let some units of the last convolution always say the same, and some nothing."""
+    with torch.no_grad():
+        net.c.weight[list(units)] = 0
+        net.c.bias[list(units)] = torch.tensor([0.7, -1.0, 0.3])
+    return net
+
+
+def loss(net):
+    return F.cross_entropy(net(torch.from_numpy(images())), torch.arange(200) % 3)
+
+
+@pytest.mark.parametrize("measure", MEASURES)
+def test_every_measure_scores_every_layer(net, measure):
+    options = {"inputs": measure_inputs(net, lambda m: m(torch.from_numpy(images()))).size, "loss": loss}
+    links = link_scores(net, measure, information=measure_links(net, images()), **options)
+    units = unit_scores(net, measure, flow=information_flow(net, images()), **options)
+    for name, layer in prunable_layers(net).items():
+        assert links[name].shape == layer.weight.shape[:2]
+        assert units[name].shape == layer.weight.shape[:1]
+        assert (links[name] >= 0).all()
+
+
+def test_information_of_links_is_that_of_what_comes_in(net):
+    """The input of c is a sum beside one of its parts: each input is taken as it comes."""
+    found = measure_links(net, images(), estimator="gaussian-copula")
+    with torch.no_grad():
+        h = F.relu(net.norm(net.a(torch.from_numpy(images()))))
+        k = F.relu(net.b(h))
+        x = torch.cat([h + k, k], 1)
+        y = F.relu(net.c(x))
+    expected = pairwise_information(x.mean((2, 3)).numpy(), y.mean((2, 3)).numpy(), estimator="gaussian-copula")
+    np.testing.assert_allclose(found["c"], expected.T, atol=1e-3)
+    assert found["out"].shape == (3, 48)
+
+
+def test_taylor_is_weight_times_gradient(net):
+    found = link_scores(net, "taylor", loss=loss)["out"]
+    loss(net).backward()
+    torch.testing.assert_close(found, (net.out.weight * net.out.weight.grad).abs().detach())
+
+
+def test_inputs_are_measured_and_nothing_is_left(net):
+    before = copy.deepcopy(net.state_dict())
+    found = measure_inputs(net, lambda m: m(torch.from_numpy(images())))
+    with torch.no_grad():
+        h = F.relu(net.norm(net.a(torch.from_numpy(images()))))
+    np.testing.assert_allclose(found.mean["b"], h.mean((0, 2, 3)).numpy(), atol=1e-5)
+    np.testing.assert_allclose(found.size["b"], h.square().mean((0, 2, 3)).sqrt().numpy(), atol=1e-5)
+    assert all(not part._forward_pre_hooks for part in net.modules())
+    assert all(torch.equal(before[name], value) for name, value in net.state_dict().items())
+
+
+def test_links_of_dead_units_go_without_loss(net):
+    with torch.no_grad():
+        net.b.weight[2], net.b.bias[2] = 0, -3
+    x = torch.from_numpy(images())
+    flow = information_flow(net, images())
+    assert flow.of("b")[2] == 0
+    dead = [2]
+    information = measure_links(net, images())
+    assert not information["b"][2].any()
+    pruned = prune_links(net, link_scores(net, "flow", information=information), 0.0, dead={"b": dead})
+    assert not pruned.b.weight[2].any()
+    assert pruned.b.bias[2] == 0
+    torch.testing.assert_close(pruned(x), net(x))
+
+
+@pytest.mark.parametrize("share", [0.0, 0.25, 1.0])
+def test_the_share_of_links_goes_that_is_worth_least(net, share):
+    scores = {name: values for name, values in link_scores(net, "magnitude").items() if name in ("b", "out")}
+    pruned = prune_links(net, scores, share)
+    gone = torch.cat([(~prunable_layers(pruned)[n].weight.flatten(2).any(2) if n == "b" else pruned.out.weight == 0)
+                      .flatten() for n in scores])  # fmt: skip
+    every = torch.cat([values.flatten() for values in scores.values()])
+    assert int(gone.sum()) == round(share * len(every))
+    if 0 < share < 1:
+        assert every[gone].max() <= every[~gone].min()
+    assert torch.equal(pruned.a.weight, net.a.weight)
+
+
+def test_units_are_removed_for_real(net):
+    x = torch.from_numpy(images())
+    scores = unit_scores(net, "magnitude")
+    before = count_multiply_adds(net, x)
+    assert before == 200 * (36 * (9 * 8 + 9 * 64 + 16 * 12) + 48 * 3)
+    pruned = prune_units(net, x, scores, 0.4, keep=["out"])
+    assert pruned.multiply_adds_before == before
+    assert pruned.multiply_adds == count_multiply_adds(pruned.model, x)
+    assert 0.4 <= pruned.saved < 0.6
+    assert pruned.model(x).shape == (200, 3)
+    assert sum(p.numel() for p in pruned.model.parameters()) < sum(p.numel() for p in net.parameters())
+    for name, units in pruned.removed.items():
+        assert prunable_layers(pruned.model)[name].weight.shape[0] == len(scores[name]) - len(units)
+    # The residual ties a and b: both lose the same channels.
+    assert pruned.model.a.weight.shape[0] == pruned.model.b.weight.shape[0] == pruned.model.norm.num_features
+
+
+def test_what_always_says_the_same_goes_without_loss(net):
+    silence(net)
+    x = torch.from_numpy(images())
+    flow = information_flow(net, images(), rate=None, estimator="gaussian-copula")
+    assert np.flatnonzero(flow.of("c") == 0).tolist() == [1, 4, 5]
+    inputs = measure_inputs(net, lambda m: m(x))
+    scores = unit_scores(net, "flow", flow=flow)
+    pruned = prune_units(net, x, {"c": scores["c"]}, 0.05, keep=["out"], inputs=inputs)
+    assert set(pruned.removed["c"]) <= {1, 4, 5}
+    torch.testing.assert_close(pruned.model(x), net(x), atol=1e-5, rtol=1e-5)
+
+
+def test_the_given_module_stays_as_it_was(net):
+    before = copy.deepcopy(net.state_dict())
+    prune_units(net, torch.from_numpy(images()), unit_scores(net, "random"), 0.2, keep=["out"])
+    prune_links(net, link_scores(net, "random"), 0.5)
+    assert all(torch.equal(before[name], value) for name, value in net.state_dict().items())
+    assert net.a.weight.shape == (8, 1, 3, 3)
+
+
+def test_what_cannot_be_pruned_is_refused(net):
+    x, scores = torch.from_numpy(images()), unit_scores(net, "magnitude")
+    with pytest.raises(InputError, match="so much cannot be removed"):
+        prune_units(net, x, scores, 0.999, keep=["out"])
+    with pytest.raises(InputError, match="no layer's units"):
+        prune_units(net, x, {}, 0.3)
+    for share in (0.0, 1.0):
+        with pytest.raises(UsageError):
+            prune_units(net, x, scores, share)
+    with pytest.raises(UsageError):
+        prune_links(net, link_scores(net, "magnitude"), 1.5)
+    with pytest.raises(UsageError, match="no such layer"):
+        prune_links(net, {"nowhere": torch.ones(2, 2)}, 0.5)
+    for measure in ("flow", "taylor", "activation", "luck"):
+        with pytest.raises(UsageError):
+            link_scores(net, measure)
