@@ -171,7 +171,7 @@ def main() -> None:
     parser.add_argument("--tunes", type=Path, required=True)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--steps", type=int, default=8000)
-    parser.add_argument("--bar-steps", type=int, default=3000)
+    parser.add_argument("--bar-steps", type=int, default=15000)
     parser.add_argument("--width", type=int, default=64)
     parser.add_argument("--rate", type=float, default=6e-4)
     parser.add_argument("--only", action="append")
