@@ -356,3 +356,30 @@ def test_maps_of_samples_have_signs_and_the_inputs_shape(convolutions):
         attribute_samples(convolutions, data, [0], signs="some")
     with pytest.raises(UsageError, match="no such sample"):
         attribute_samples(convolutions, data, [99])
+
+
+def test_an_attributor_has_the_call_of_captums(convolutions):
+    from ottava.systems.flow.train.attributor import FlowAttribution
+
+    attributor = FlowAttribution(convolutions, images(60))
+    inputs = torch.from_numpy(images(70)[60:])
+    found = attributor.attribute(inputs, target=2)
+    assert found.shape == inputs.shape
+    assert found.dtype == inputs.dtype
+    torch.testing.assert_close(found[3:4], attributor.attribute(inputs, target=[2] * 10)[3:4])
+    assert not torch.equal(found, attributor.attribute(inputs, target=torch.tensor([0])))
+    with pytest.raises(UsageError, match="several classes"):
+        attributor.attribute(inputs)
+    with pytest.raises(UsageError, match="target does not fit"):
+        attributor.attribute(inputs, target=9)
+    with pytest.raises(InputError, match="unlike the data"):
+        attributor.attribute(inputs[..., :3], target=0)
+
+
+def test_maps_of_blocks_are_shared_among_their_values():
+    from ottava.systems.flow.train.attributor import _finer
+
+    maps = np.arange(6.0).reshape(1, 2, 3)
+    finer = _finer(maps, (1, 5, 6))
+    assert finer.shape == (1, 5, 6)
+    assert finer.sum() == pytest.approx(maps.sum())
