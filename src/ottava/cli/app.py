@@ -21,7 +21,9 @@ _TRAINING = {
     "train": "Train a system (needs ottava[train]).",
     "evaluate": "Score a system on data with truth.",
     "export": "Turn a checkpoint into weights to ship (needs ottava[train]).",
+    "prune": "Make a smaller network out of a checkpoint (needs ottava[train]).",
 }
+_MAINS = {"prune": "ottava.systems.flow.train.command:main"}
 
 
 def build() -> App:
@@ -54,7 +56,7 @@ def run(argv: list[str]) -> int:
     """Run one command and return its exit code. Errors of Ottava are raised."""
     if argv and argv[0] in _TRAINING:
         try:
-            main = resolve("ottava.training.cli:main")
+            main = resolve(_MAINS.get(argv[0], "ottava.training.cli:main"))
         except ImportError as error:
             raise MissingError(
                 f"{argv[0]} needs the extra [train]", found=str(error), expected='pip install "ottava[train]"'

@@ -22,6 +22,10 @@ A configuration may name another pair with ``task:`` and ``datamodule:``, also a
 a paper's own protocol is one. If such a task exports another graph than the system's, its ``export_spec()``
 returns the spec of that.
 
+For ``ottava prune`` the task is a :class:`ottava.training.networks.Prunable` and has ``flow_module()`` (a module from
+what comes in to all that goes out), ``flow_inputs(batch)`` (tensors by the names of its ``forward``), ``flow_layers()``
+(names of its layers whose units may go) and ``save_weights(path)``.
+
 For ``ottava evaluate`` the system has ``train/evaluate.py`` with ``evaluate(weights, data)``, which
 yields one row, a dictionary, for each file. The floor averages its numbers for the card.
 

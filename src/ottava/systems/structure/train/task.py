@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from functools import partial
 
-import lightning as L
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -22,14 +21,14 @@ from ottava.systems.structure.train.network import (
     target_probabilities,
     write_forced,
 )
-from ottava.training.networks import load_network, save_network, warm_up_and_fall
+from ottava.training.networks import Prunable, load_network, save_network, warm_up_and_fall
 
 __all__ = ["StructureTask"]
 
 _LEAST = 1e-6
 
 
-class StructureTask(L.LightningModule):
+class StructureTask(Prunable):
     """Train :class:`StructureNetwork`.
 
     The loss of a window is what it costs in nats to write its bars from sampled codes, plus ``beta`` times what the
@@ -82,7 +81,7 @@ class StructureTask(L.LightningModule):
         self.network = StructureNetwork(width, heads, code, layers, hidden, apart, pointing, likeness, chords)
         self.beta, self.change, self.teach, self.own = beta, change, teach if pointing else 0.0, own
         if initial_weights:
-            load_network(self.network, initial_weights)
+            self.pruned = load_network(self.network, initial_weights)
 
     def training_step(self, batch: dict[str, Tensor], _: int) -> Tensor:
         """Return the loss of one batch."""
@@ -191,11 +190,24 @@ class StructureTask(L.LightningModule):
 
     def save_weights(self, path: str | os.PathLike[str]) -> None:
         """Write the network's weights as safetensors, to start another training from."""
-        save_network(self.network, path)
+        save_network(self.network, path, pruned=self.pruned)
 
     def export_module(self) -> nn.Module:
         """Return encoder and decoder as one graph."""
         return _Graph(self.network)
+
+    def flow_module(self) -> nn.Module:
+        """Return the network from bars to all that is written of them, for information to flow through."""
+        return _Whole(self.network)
+
+    def flow_inputs(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Return what :meth:`flow_module` reads of a batch."""
+        return {"rhythm": batch["rhythm"], "line": batch["line"]}
+
+    def flow_layers(self) -> list[str]:
+        """Return the layers of :meth:`flow_module` whose units may be pruned: hidden ones, but those of attention."""
+        whole = ("network.read_rhythm", "network.read_line", "network.write.1")
+        return [name for name, _ in self.flow_module().named_modules() if name in whole or name.endswith(".feed.1")]
 
     def example_inputs(self, n_bars: int) -> dict[str, Tensor]:
         """Return the bars of a made-up song, again and again, with codes for them."""
@@ -212,6 +224,18 @@ class StructureTask(L.LightningModule):
     def feature_parameters(self) -> dict[str, object]:
         """Return how bars are read."""
         return {"steps": STEPS, "reach": REACH}
+
+
+class _Whole(nn.Module):
+    """From bars through their mean codes to what is written of them."""
+
+    def __init__(self, network: StructureNetwork) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, rhythm: Tensor, line: Tensor) -> tuple[Tensor, ...]:
+        mean, log_variance, _ = self.network.encode(rhythm, line)
+        return mean, log_variance, *self.network.decode(mean, rhythm, line)
 
 
 class _Graph(nn.Module):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from dataclasses import asdict
 
-import lightning as L
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -16,7 +15,7 @@ from ottava.results import Notes, check_choice
 from ottava.signal.logfreq import LogFrequency
 from ottava.systems.transcription.decode import decode
 from ottava.systems.transcription.train.network import PreStackedTranscriber
-from ottava.training.networks import load_network, save_network, warm_up_and_fall
+from ottava.training.networks import Prunable, load_network, save_network, warm_up_and_fall
 
 __all__ = ["TranscriptionTask", "losses"]
 
@@ -40,7 +39,7 @@ def losses(logits: dict[str, Tensor], targets: dict[str, Tensor]) -> dict[str, T
     return parts
 
 
-class TranscriptionTask(L.LightningModule):
+class TranscriptionTask(Prunable):
     """Train :class:`PreStackedTranscriber`.
 
     Parameters
@@ -94,7 +93,7 @@ class TranscriptionTask(L.LightningModule):
 
     def save_weights(self, path: str | os.PathLike[str]) -> None:
         """Write the network's weights as safetensors, to start another training from."""
-        save_network(self.network, path)
+        save_network(self.network, path, pruned=self.pruned)
 
     def load_weights(self, path: str | os.PathLike[str]) -> None:
         """Take the weights that :meth:`save_weights` wrote.
@@ -104,7 +103,7 @@ class TranscriptionTask(L.LightningModule):
         ottava.errors.InputError
             If the file cannot be read or is of a network of other sizes.
         """
-        load_network(self.network, path)
+        self.pruned = load_network(self.network, path)
 
     def forward(self, features: Tensor) -> dict[str, Tensor]:
         """Return the network's logits for features of shape (B, channels, T, bins)."""
@@ -160,6 +159,23 @@ class TranscriptionTask(L.LightningModule):
         """Return the network in two halves, with probabilities in place of logits."""
         return _Halves(self.network)
 
+    def flow_module(self) -> nn.Module:
+        """Return the network, for information to flow through."""
+        return self.network
+
+    def flow_inputs(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Return what :meth:`flow_module` reads of a batch."""
+        return {"features": batch["features"]}
+
+    def flow_layers(self) -> list[str]:
+        """Return the layers of :meth:`flow_module` whose units may be pruned.
+
+        The U-Net, the first layer of each pitch's own, and the drums' bands. The others' sizes are those of what goes
+        between the exported halves, or their weights are used in parts.
+        """
+        parts = ("unet.stem.", "unet.down.", "unet.narrow.", "unet.up.", "local.0.", "drums.bands.")
+        return [name for name, layer in self.network.named_modules() if name.startswith(parts) and _has_weights(layer)]
+
     def example_inputs(self, n_frames: int) -> dict[str, Tensor]:
         """Return the features of a few struck and plucked tones, shape (1, 2, n_frames, 288), and their embedding."""
         extractor = LogFrequency()
@@ -193,6 +209,10 @@ class _Halves(nn.Module):
         notes, drums = embedded[..., : self.network.for_notes], embedded[..., self.network.for_notes :]
         logits = self.network.note_logits(notes) | self.network.drum_logits(drums)
         return self.network.embed(features), *(torch.sigmoid(x) for x in logits.values())
+
+
+def _has_weights(layer: nn.Module) -> bool:
+    return isinstance(layer, (nn.Conv1d, nn.Conv2d))
 
 
 def _peaks(curve: Tensor, threshold: float) -> Tensor:
