@@ -48,6 +48,8 @@ class Question:
         Its place in one sample of the output; where axes are left, all along them is asked about together.
     axes : dict of str to tuple of Axis
         Of each input, what its axes are, without that of samples.
+    parts : dict of str to tuple of int
+        In how many parts the axes of an input are best cut, when it is looked for what in it matters.
     found : dict
         Plain data about it, for the result's settings.
     """
@@ -57,6 +59,7 @@ class Question:
     output: str
     index: tuple[int, ...]
     axes: Mapping[str, tuple[Axis, ...]] = field(default_factory=dict)
+    parts: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     found: Mapping[str, Any] = field(default_factory=dict)
 
 

@@ -79,7 +79,7 @@ def explain_one(
     if variants < 32 or not 0 < keep < 1:
         raise UsageError("variants or keep out of range", found=f"{variants}, {keep:g}", expected="32 or more; 0 to 1")
     method = find_estimator(estimator)
-    made = Variants(question.inputs, variants, keep, most_parts, seed)
+    made = Variants(question.inputs, variants, keep, most_parts, question.parts, seed)
     said = _ask(network, question, made, batch)
     if np.ptp(said) <= 1e-9 * max(1.0, float(np.abs(said).max())):
         raise InputError("nothing in the input changes what is said", found=question.text)

@@ -28,12 +28,20 @@ class Variants:
         How likely a part stays as it is, above 0, below 1.
     most_parts : int
         An input is cut into at most so many parts: blocks of neighbours.
+    parts : dict of str to tuple of int or None
+        Of inputs by name, in how many parts their axes are cut, whatever ``most_parts`` says.
     seed : int
         Which parts are kept.
     """
 
     def __init__(
-        self, inputs: Mapping[str, NDArray[Any]], count: int, keep: float = 0.7, most_parts: int = 600, seed: int = 0
+        self,
+        inputs: Mapping[str, NDArray[Any]],
+        count: int,
+        keep: float = 0.7,
+        most_parts: int = 600,
+        parts: Mapping[str, tuple[int, ...]] | None = None,
+        seed: int = 0,
     ) -> None:
         rng = np.random.default_rng(seed)
         self.count = count
@@ -43,7 +51,8 @@ class Variants:
         self._kept: dict[str, NDArray[np.bool_]] = {}
         self._others: dict[str, NDArray[np.intp]] = {}
         for name, array in self._inputs.items():
-            self.shapes[name] = shape = _parts(array.shape, most_parts)
+            shape = tuple(map(min, (parts or {}).get(name) or _parts(array.shape, most_parts), array.shape))
+            self.shapes[name] = shape
             self._kept[name] = rng.random((count, *shape)) < keep
             self._kept[name][0] = True
             if array.dtype.kind != "f":

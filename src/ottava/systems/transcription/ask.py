@@ -16,6 +16,8 @@ __all__ = ["ask"]
 
 _AROUND = 16
 """Frames on either side of an onset that are looked at, 0.4 s."""
+_PARTS = (1, 17, 36)
+"""In how many parts windows, time and pitch are cut: 48 ms by 2.7 semitones, all windows together."""
 _NAMES = ("C", "C♯", "D", "E♭", "E", "F", "F♯", "G", "A♭", "A", "B♭", "B")
 
 
@@ -69,6 +71,7 @@ def ask(model: Transcriber, source: Any, item: int | None = None) -> Question:
         output=output,
         index=(frame - first, unit),
         axes={"features": axes},
+        parts={"features": _PARTS},
         found={
             "note": at + 1,
             "start_s": float(start_s),
