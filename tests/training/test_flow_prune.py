@@ -16,8 +16,10 @@ from ottava.systems.flow.measure import information_flow
 from ottava.systems.flow.train.prune import (
     count_multiply_adds,
     measure_inputs,
+    prune,
     prune_links,
     prune_units,
+    pruning_curve,
 )
 from ottava.systems.flow.train.scores import MEASURES, link_scores, measure_links, prunable_layers, unit_scores
 
@@ -156,6 +158,40 @@ def test_what_always_says_the_same_goes_without_loss(net):
     pruned = prune_units(net, x, {"c": scores["c"]}, 0.05, keep=["out"], inputs=inputs)
     assert set(pruned.removed["c"]) <= {1, 4, 5}
     torch.testing.assert_close(pruned.model(x), net(x), atol=1e-5, rtol=1e-5)
+
+
+def test_all_in_one_call(net):
+    tuned = []
+    pruned = prune(net, images(), 0.3, tune=tuned.append)
+    assert tuned == [pruned.model]
+    assert 0.3 <= pruned.saved < 0.5
+    assert pruned.model.out.weight.shape[0] == 3
+    links = prune(net, images(), 0.5, structured=False, by="magnitude")
+    assert links.saved == 0
+    weights = torch.cat([layer.weight.flatten(2).norm(dim=2).flatten() if layer.weight.ndim > 2 else
+                         layer.weight.abs().flatten() for layer in prunable_layers(links.model).values()])  # fmt: skip
+    assert float((weights == 0).float().mean()) == pytest.approx(0.5, abs=0.01)
+    for by, options in (("taylor", {"loss": loss}), ("activation", {}), ("random", {})):
+        assert prune(net, images(), 0.2, by=by, **options).saved >= 0.2
+
+
+def test_dead_units_go_first_and_cost_nothing(net):
+    with torch.no_grad():
+        net.b.weight[2], net.b.bias[2] = 0, -3
+    pruned = prune(net, images(), 0.0, structured=False)
+    assert 2 in pruned.removed["b"]
+    assert not pruned.model.b.weight[2].any()
+
+
+def test_a_curve_falls_with_what_is_gone(net):
+    x = torch.from_numpy(images())
+    truth = net(x).detach()
+    rows = pruning_curve(net, images(), lambda m: -float((m(x) - truth).square().mean()), shares=(0.2, 0.6, 0.99))
+    assert rows[0] == {"by": "", "share": 0.0, "saved": 0.0, "value": 0.0}
+    assert [row["share"] for row in rows[1:]] == [0.2, 0.6] * 3
+    for early, late in zip(rows[1::2], rows[2::2], strict=True):
+        assert early["saved"] < late["saved"]
+        assert late["value"] < 0
 
 
 def test_the_given_module_stays_as_it_was(net):

@@ -41,7 +41,29 @@ Conventions
   a weight between them.
 """
 
+from importlib import import_module
+from typing import Any
+
 from ottava.spec import Spec, Verb
+
+# What users need, found when it is first touched: importing this package imports neither NumPy nor torch.
+_HOMES = {
+    "FlowAttribution": "train.attributor",
+    "attribute": "paths",
+    "attribute_samples": "points",
+    "best_paths": "paths",
+    "betweenness": "communities",
+    "explain": "explain",
+    "find_communities": "communities",
+    "information_flow": "measure",
+    "pairwise_information": "information",
+    "pointwise_information": "information",
+    "prune": "train.prune",
+    "pruning_curve": "train.prune",
+}
+
+# Those with torch behind them are found by name alone: a star must not import it.
+__all__ = ["SPEC", *(name for name, home in _HOMES.items() if not home.startswith("train."))]
 
 SPEC = Spec(
     name="flow",
@@ -63,3 +85,9 @@ SPEC = Spec(
     weights="",
     card="",
 )
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)

@@ -15,9 +15,15 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from ottava.errors import InputError, UsageError
-from ottava.systems.flow.train.scores import prunable_layers
+from ottava.systems.flow.activations import find_ends
+from ottava.systems.flow.estimators import Estimator
+from ottava.systems.flow.measure import information_flow
+from ottava.systems.flow.train.scores import Loss, link_scores, measure_links, prunable_layers, unit_scores
+from ottava.systems.flow.train.trace import TorchNetwork
 
-__all__ = ["Inputs", "Pruned", "count_multiply_adds", "measure_inputs", "prune_links", "prune_units"]
+__all__ = [
+    "Inputs", "Pruned", "count_multiply_adds", "measure_inputs", "prune", "prune_links", "prune_units", "pruning_curve",
+]  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -57,6 +63,120 @@ class Pruned:
     def saved(self) -> float:
         """Share of the multiply-adds that is gone."""
         return 1 - self.multiply_adds / self.multiply_adds_before
+
+
+def prune(
+    model: nn.Module,
+    data: NDArray[Any],
+    share: float,
+    *,
+    by: str = "flow",
+    structured: bool = True,
+    keep: Sequence[str] | None = None,
+    loss: Loss | None = None,
+    tune: Callable[[nn.Module], object] | None = None,
+    estimator: str | Estimator = "binned",
+    batch: int = 64,
+    seed: int = 0,
+) -> Pruned:
+    """Return a smaller copy of a module: what is worth least goes.
+
+    Parameters
+    ----------
+    model : torch.nn.Module
+        Takes one array, samples first.
+    data : ndarray, shape (samples, ...)
+        On which worth is measured.
+    share : float
+        Share of the multiply-adds that is to go; or, unstructured, of the links.
+    by : str
+        One of :data:`.scores.MEASURES`.
+    structured : bool
+        Remove units for real. Otherwise links are zeroed, those of dead units first, and nothing becomes smaller.
+    keep : sequence of str or None
+        Layers that keep all their units; those that the outputs come from, when not given.
+    loss : callable or None
+        The module to its loss, for ``by="taylor"``.
+    tune : callable or None
+        Trains the pruned copy, in place, before it is returned.
+    estimator : {"binned", "gaussian-copula", "ksg"} or Estimator
+        Of information.
+    batch : int
+        Samples that the module gets at a time.
+    seed : int
+        For ``by="random"``, and of shuffles.
+
+    Raises
+    ------
+    ottava.errors.InputError, ottava.errors.UsageError
+        As :func:`prune_units`, :func:`prune_links` and :func:`.measure.information_flow` do.
+    """
+    network = TorchNetwork(model, data)
+    ends = find_ends(network)
+    samples = torch.as_tensor(data[:1], dtype=next(model.parameters()).dtype)
+    inputs = measure_inputs(model, lambda m: [m(part) for part in _parts(model, data, batch)])
+    flow = information_flow(network, data, estimator=estimator, batch=batch, seed=seed) if by == "flow" else None
+    if structured:
+        worth = unit_scores(model, by, flow=flow, inputs=inputs.size, loss=loss, seed=seed)
+        pruned = prune_units(model, samples, worth, share, keep=ends if keep is None else keep, inputs=inputs)
+    else:
+        links = measure_links(model, data, estimator=estimator, batch=batch) if by == "flow" else None
+        worth = link_scores(model, by, information=links, inputs=inputs.size, loss=loss, seed=seed)
+        dead = {}
+        if flow is not None:
+            hidden = [name for name in flow.layers if name in worth and name not in ends]
+            dead = {name: np.flatnonzero(flow.information[flow.layer == name] == 0).tolist() for name in hidden}
+        before = count_multiply_adds(model, samples)
+        pruned = Pruned(prune_links(model, worth, share, dead=dead), dead, before, before)
+    if tune is not None:
+        tune(pruned.model)
+    return pruned
+
+
+def _parts(model: nn.Module, data: NDArray[Any], batch: int) -> Iterator[Tensor]:
+    like = next(model.parameters())
+    for begin in range(0, len(data), batch):
+        yield torch.as_tensor(data[begin : begin + batch], dtype=like.dtype, device=like.device)
+
+
+def pruning_curve(
+    model: nn.Module,
+    data: NDArray[Any],
+    judge: Callable[[nn.Module], float],
+    *,
+    shares: Sequence[float] = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9),
+    measures: Sequence[str] = ("flow", "magnitude", "activation"),
+    **options: Any,
+) -> list[dict[str, Any]]:
+    """Return how well a module does the smaller it is, by several measures of worth.
+
+    Parameters
+    ----------
+    model, data
+        See :func:`prune`.
+    judge : callable
+        A module to a number, such as its accuracy.
+    shares : sequence of float
+        Shares that go.
+    measures : sequence of str
+        Of :data:`.scores.MEASURES`.
+    **options
+        Of :func:`prune`.
+
+    Returns
+    -------
+    list of dict
+        ``by``, ``share``, ``saved`` (of the multiply-adds) and ``value``, for each that can be had.
+    """
+    rows = [{"by": "", "share": 0.0, "saved": 0.0, "value": float(judge(model))}]
+    for by in measures:
+        for share in shares:
+            try:
+                pruned = prune(model, data, share, by=by, **options)
+            except InputError:
+                break  # so much cannot be removed
+            rows.append({"by": by, "share": share, "saved": pruned.saved, "value": float(judge(pruned.model))})
+    return rows
 
 
 def measure_inputs(model: nn.Module, run: Callable[[nn.Module], object]) -> Inputs:

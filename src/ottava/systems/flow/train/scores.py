@@ -18,7 +18,7 @@ from ottava.systems.flow.estimators import Estimator
 from ottava.systems.flow.information import pairwise_information
 from ottava.systems.flow.train.trace import TorchNetwork
 
-__all__ = ["MEASURES", "link_scores", "measure_links", "prunable_layers", "unit_scores"]
+__all__ = ["MEASURES", "Loss", "link_scores", "measure_links", "prunable_layers", "unit_scores"]
 
 MEASURES: tuple[str, ...] = ("flow", "magnitude", "taylor", "activation", "random")
 """Information that flows through; size of weights; weight times gradient (first order); size of weights times size of
