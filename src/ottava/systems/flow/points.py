@@ -46,12 +46,14 @@ def attribute_samples(
         Samples that are explained.
     output : str or None
         Name of the layer whose units are explained; needed where the network has several ends.
-    estimator, pool, batch, most_inputs
+    estimator, pool
         See :func:`.measure.information_flow`.
     signs : {"signed", "absolute", "positive"}
         See :data:`SIGNS`.
     normalize : {"none", "layer", "unit"}
         See :data:`.paths.NORMALS`.
+    batch, most_inputs
+        See :func:`.measure.information_flow`.
 
     Returns
     -------
