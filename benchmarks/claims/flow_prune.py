@@ -4,7 +4,7 @@
 
 For each measure of worth and each share of the multiply-adds: validation right after pruning, and after training on,
 as many steps for all, with the checkpoint's own settings. The network that was not pruned is trained on likewise. A run
-is in ``results/claims_flow_prune.csv`` whole or not at all; what is there is not run again. Weights go to ``--weights``.
+is in ``results/claims_flow_prune.csv`` whole or not at all; what is there is not run again.
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ import pytest
 from ottava.errors import OutputError
 from ottava.exporters import FORMATS, render
 from ottava.exporters.musicxml import estimate_grid, to_musicxml
-from ottava.results import Curves, Notes, Result
+from ottava.results import Curves, FlowMap, Notes, Result
 
 
 def result(**payloads):
@@ -227,3 +227,20 @@ def test_score_begins_before_music_that_does_not_begin_on_a_beat(read_score):
     starts = [start for start, _, _ in found]
     assert np.diff(starts).tolist() == [3] + [4] * 39
     assert starts[1] % 4 == 0
+
+
+def test_a_flow_map_as_a_table_and_as_arrays(tmp_path):
+    flow = FlowMap(
+        ["x"] * 4 + ["a/b"] * 2, [0, 1, 2, 3, 0, 1], [0.25] * 4 + [0.5, 0.5], [0.25, -0.25, 0.25, 0, 0.5, 0.5],
+        {("x", "a/b"): np.arange(8).reshape(4, 2)}, {"x": (2, 2)}, {}, ("a/b",),
+    )  # fmt: skip
+    result = Result("flow", "net@0", "x.npy", {"flow": flow})
+    lines = result.save(tmp_path / "f.csv").read_text().splitlines()
+    assert lines[:3] == ["layer,unit,information,attribution", "x,0,0.25,0.25", "x,1,0.25,-0.25"]
+    assert len(lines) == 7
+    with np.load(result.save(tmp_path / "f.npz")) as arrays:
+        assert sorted(arrays.files) == ["a.b", "x", "x -> a.b"]
+        assert arrays["x"].shape == (2, 2)
+        np.testing.assert_array_equal(arrays["x -> a.b"], flow.edges["x", "a/b"])
+    with pytest.raises(OutputError):
+        result.save(tmp_path / "f.mid")

@@ -2,9 +2,9 @@
 
 ===============  ==================================================================================
 ``.mid .midi``   notes, one track for each instrument, drums on channel 10; or the file that a verb made
-``.csv``         notes or bars, one row each, with a header
+``.csv``         notes, bars or a flow map's units, one row each, with a header
 ``.json``        the whole result, as :meth:`ottava.results.Result.from_dict` reads it
-``.npz``         curves, as NumPy arrays by name
+``.npz``         curves, or a flow map's units and links, as NumPy arrays by name
 ``.musicxml``    notes on a grid of sixteenths, one part for each instrument, for notation programs
 ``.mxl``         the same, compressed
 ===============  ==================================================================================

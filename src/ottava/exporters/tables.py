@@ -10,7 +10,7 @@ from typing import TypeVar
 import numpy as np
 
 from ottava.errors import OutputError
-from ottava.results import Bars, Curves, Labels, MidiFile, Notes, Payload, Result
+from ottava.results import Bars, Curves, FlowMap, Labels, MidiFile, Notes, Payload, Result
 
 __all__ = ["only", "to_csv", "to_json", "to_midi", "to_npz"]
 
@@ -46,9 +46,15 @@ def to_midi(result: Result) -> bytes:
 
 
 def to_csv(result: Result) -> bytes:
-    """Return the bars, or if there are none the notes, as a table in UTF-8, times in seconds to the microsecond."""
+    """Return bars, units of a flow map, or else notes, as a table in UTF-8, times in seconds to the microsecond."""
     text = io.StringIO()
     rows = csv.writer(text, lineterminator="\n")
+    flow = next((payload for payload in result.payloads.values() if isinstance(payload, FlowMap)), None)
+    if flow is not None:
+        rows.writerow(flow._dtypes)
+        for row in flow.rows():
+            rows.writerow([f"{v:.6g}" if isinstance(v, float) else v for v in row.values()])
+        return text.getvalue().encode()
     bars = next((payload for payload in result.payloads.values() if isinstance(payload, Bars)), None)
     if bars is not None:
         labels = result.payloads.get("form")
@@ -78,8 +84,16 @@ def to_json(result: Result) -> bytes:
 
 
 def to_npz(result: Result) -> bytes:
-    """Return the curves as a NumPy archive: ``times_s``, and one array for each curve."""
-    curves = only(result, Curves)
+    """Return curves as a NumPy archive, ``times_s`` and one array for each; or of a flow map an array for each layer's
+    units, as they lie, and one for the links between two layers, ``"FIRST -> SECOND"``.
+    """
     data = io.BytesIO()
+    flow = next((payload for payload in result.payloads.values() if isinstance(payload, FlowMap)), None)
+    if flow is not None:
+        arrays = {layer: flow.attribution_of(layer) for layer in flow.layers}
+        arrays |= {f"{source} -> {reader}": nats for (source, reader), nats in flow.edges.items()}
+        np.savez_compressed(data, **{name.replace("/", "."): values for name, values in arrays.items()})  # type: ignore[arg-type]
+        return data.getvalue()
+    curves = only(result, Curves)
     np.savez_compressed(data, times_s=curves.times_s, **curves.values)  # type: ignore[arg-type]
     return data.getvalue()
