@@ -297,6 +297,7 @@ def test_a_flow_map_is_drawn_with_maps_and_a_graph() -> None:
     assert "sound: time s 1.50 to 1.75, pitch midi 60: 40.0%" in html
     assert "sound: time s 1.50 to 1.75, pitch midi 61: 10.0% against" in html
     assert "sound: time s 1.50 to 2.00, across; pitch midi 60 to 62, upwards" in html
+    assert [given["download"] for given, _ in found.all("a", **{"class": "button"})] == ["song.csv", "song.json"]
     assert 'id="audio"' not in html
     assert "Space" not in html
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -90,7 +90,7 @@ def to_npz(result: Result) -> bytes:
     data = io.BytesIO()
     flow = next((payload for payload in result.payloads.values() if isinstance(payload, FlowMap)), None)
     if flow is not None:
-        arrays = {layer: flow.attribution_of(layer) for layer in flow.layers}
+        arrays: dict[str, Any] = {layer: flow.attribution_of(layer) for layer in flow.layers}
         arrays |= {f"{source} -> {reader}": nats for (source, reader), nats in flow.edges.items()}
         np.savez_compressed(data, **{name.replace("/", "."): values for name, values in arrays.items()})  # type: ignore[arg-type]
         return data.getvalue()

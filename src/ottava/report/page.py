@@ -216,13 +216,16 @@ def _plain(value: Any) -> str:
 
 
 def _downloads(result: Result, name: str) -> str:
-    if not any(isinstance(payload, Notes) for payload in result.payloads.values()):
+    kinds = {type(payload) for payload in result.payloads.values()}
+    suffixes = tuple(_DOWNLOADS) if Notes in kinds else (".csv", ".json") if FlowMap in kinds else ()
+    if not suffixes:
         return ""
     # Raw curves would make the page a hundred times larger; they belong in a file of their own (.npz).
     light = replace(result, payloads={n: p for n, p in result.payloads.items() if not isinstance(p, Curves)})
     stem = escape(PurePath(name).stem or "notes")
     links = []
-    for suffix, (label, kind) in _DOWNLOADS.items():
+    for suffix in suffixes:
+        label, kind = _DOWNLOADS[suffix]
         content = exporters.render(light, suffix)
         links.append(
             f'<li><a class="button" download="{stem}{suffix}" href="data:{kind};base64,{_base64(content)}">'
