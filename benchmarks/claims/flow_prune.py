@@ -22,7 +22,7 @@ from structure_arms import merge_row, read_rows
 from ottava.systems.flow.train.command import Subject, open_subject, prune_subject
 from ottava.training.provenance import provenance
 
-MEASURES = ("none", "flow", "magnitude", "taylor", "activation", "random")
+MEASURES = ("none", "weighted-flow", "flow", "magnitude", "taylor", "activation", "random")
 KEY = ("system", "by", "share", "steps", "seed")
 RESULTS = Path(__file__).parents[1] / "results/claims_flow_prune.csv"
 

@@ -36,7 +36,7 @@ def test_a_smaller_network_trains_on_and_is_exported(trained, tmp_path, capsys):
     out = tmp_path / "pruned.safetensors"
     assert run(["prune", system, "--checkpoint", str(checkpoint), "--out", str(out), "--share", "0.1"]) == 0
     said = capsys.readouterr().err
-    assert "multiply-adds are gone, worth measured by flow" in said
+    assert "multiply-adds are gone, worth measured by weighted-flow" in said
     assert "valid/" in said
     folder = tmp_path / "run"
     options = [f"--model.initial_weights={out}", "--trainer.max_steps=2", f"--run={folder}"]

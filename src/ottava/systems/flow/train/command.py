@@ -149,7 +149,7 @@ def measure_worth(subject: Subject, by: str, inputs: Inputs, *, seed: int = 0) -
     return unit_scores(
         module,
         by,
-        flow=_flow(subject, module, seed) if by == "flow" else None,
+        flow=_flow(subject, module, seed) if by.endswith("flow") else None,
         inputs=inputs.size,
         loss=_loss(subject) if by == "taylor" else None,
         seed=seed,
@@ -234,7 +234,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--checkpoint", required=True, metavar="PATH", help="of a run of training")
     parser.add_argument("--out", required=True, metavar="WEIGHTS", help=".safetensors to train on from, and to export")
     parser.add_argument("--share", type=float, default=0.3, help="of the multiply-adds that is to go (0.3)")
-    parser.add_argument("--by", choices=MEASURES, default="flow", help="what units are worth (flow)")
+    parser.add_argument("--by", choices=MEASURES, default="weighted-flow", help="what units are worth (weighted-flow)")
     parser.add_argument("--data", action="append", default=[], metavar="NAME=VALUE", help="a setting of the run's data")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--force", action="store_true", help="overwrite")

@@ -70,7 +70,7 @@ def prune(
     data: NDArray[Any],
     share: float,
     *,
-    by: str = "flow",
+    by: str = "weighted-flow",
     structured: bool = True,
     keep: Sequence[str] | None = None,
     loss: Loss | None = None,
@@ -115,12 +115,12 @@ def prune(
     ends = find_ends(network)
     samples = torch.as_tensor(data[:1], dtype=next(model.parameters()).dtype)
     inputs = measure_inputs(model, lambda m: [m(part) for part in _parts(model, data, batch)])
-    flow = information_flow(network, data, estimator=estimator, batch=batch, seed=seed) if by == "flow" else None
+    flow = information_flow(network, data, estimator=estimator, batch=batch, seed=seed) if by.endswith("flow") else None
     if structured:
         worth = unit_scores(model, by, flow=flow, inputs=inputs.size, loss=loss, seed=seed)
         pruned = prune_units(model, samples, worth, share, keep=ends if keep is None else keep, inputs=inputs)
     else:
-        links = measure_links(model, data, estimator=estimator, batch=batch) if by == "flow" else None
+        links = measure_links(model, data, estimator=estimator, batch=batch) if by.endswith("flow") else None
         worth = link_scores(model, by, information=links, inputs=inputs.size, loss=loss, seed=seed)
         dead = {}
         if flow is not None:
@@ -145,7 +145,7 @@ def pruning_curve(
     judge: Callable[[nn.Module], float],
     *,
     shares: Sequence[float] = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9),
-    measures: Sequence[str] = ("flow", "magnitude", "activation"),
+    measures: Sequence[str] = ("weighted-flow", "flow", "magnitude", "activation"),
     **options: Any,
 ) -> list[dict[str, Any]]:
     """Return how well a module does the smaller it is, by several measures of worth.

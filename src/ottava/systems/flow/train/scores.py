@@ -16,13 +16,14 @@ from ottava.results import FlowMap, check_choice
 from ottava.systems.flow.activations import as_feed, collect
 from ottava.systems.flow.estimators import Estimator
 from ottava.systems.flow.information import pairwise_information
+from ottava.systems.flow.measure import map_flow
 from ottava.systems.flow.train.trace import TorchNetwork
 
 __all__ = ["MEASURES", "Loss", "link_scores", "measure_links", "prunable_layers", "unit_scores"]
 
-MEASURES: tuple[str, ...] = ("flow", "magnitude", "taylor", "activation", "random")
-"""Information that flows through; size of weights; weight times gradient (first order); size of weights times size of
-what comes in; chance."""
+MEASURES: tuple[str, ...] = ("flow", "weighted-flow", "magnitude", "taylor", "activation", "random")
+"""Information that flows through; the same, passed on by information times size of weights times size of what comes in;
+size of weights; weight times gradient (first order); size of weights times size of what comes in; chance."""
 
 _PRUNABLE = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
 
@@ -124,6 +125,11 @@ def link_scores(
         if information is None:
             raise UsageError("flow needs the information of links")
         return {name: torch.as_tensor(np.asarray(nats), dtype=torch.float32) for name, nats in information.items()}
+    if measure == "weighted-flow":
+        if information is None or inputs is None:
+            raise UsageError("weighted-flow needs the information of links, and the sizes of inputs")
+        sized = link_scores(model, "activation", inputs=inputs)
+        return {name: torch.as_tensor(np.asarray(nats)).float() * sized[name] for name, nats in information.items()}
     if measure == "random":
         generator = torch.Generator().manual_seed(seed)
         return {name: torch.rand(layer.weight.shape[:2], generator=generator) for name, layer in layers.items()}
@@ -168,9 +174,11 @@ def unit_scores(
     """
     check_choice("measure", measure, MEASURES)
     layers = prunable_layers(model)
-    if measure == "flow":
-        if flow is None:
-            raise UsageError("flow needs a flow map")
+    if measure in ("flow", "weighted-flow"):
+        if flow is None or (measure == "weighted-flow" and inputs is None):
+            raise UsageError(f"{measure} needs a flow map{' and the sizes of inputs' if measure != 'flow' else ''}")
+        if measure == "weighted-flow":
+            flow = _weigh(flow, link_scores(model, "activation", inputs=inputs))
         widths = flow.layers
         return {
             name: torch.from_numpy(flow.information[flow.layer == name] * widths[name]).float()
@@ -181,3 +189,12 @@ def unit_scores(
     links = link_scores(model, measure, inputs=inputs, loss=loss, seed=seed)
     sums: dict[str, Any] = {name: values.sum(1) for name, values in links.items()}
     return {name: values / values.mean().clamp(1e-12) for name, values in sums.items()}
+
+
+def _weigh(flow: FlowMap, sizes: Mapping[str, Tensor]) -> FlowMap:
+    """Return a map whose links also count by how much they weigh, where a layer's inputs are its sources' units."""
+    edges: dict[tuple[str, str], NDArray[np.float64]] = {}
+    for (source, reader), nats in flow.edges.items():
+        weights = sizes[reader].T.numpy() if reader in sizes else np.ones(())
+        edges[source, reader] = np.asarray(nats * (weights if weights.shape == nats.shape else 1), np.float64)
+    return map_flow(flow.layers, edges, flow.outputs)
