@@ -23,7 +23,7 @@ RESULTS = ROOT / "benchmarks/results/claims_flow.csv"
 SPEED = ROOT / "benchmarks/results/flow_speed.csv"
 DOCUMENT = ROOT / "docs/claims_flow.md"
 PICTURE = ROOT / "docs/images/flow_pruning.png"
-METHODS = ("flow", "magnitude", "taylor", "activation", "random", "flow, reversed")
+METHODS = ("flow", "weighted-flow", "magnitude", "taylor", "activation", "random", "flow, reversed")
 ATTRIBUTIONS = ("flow", "flow, binned", "weights", "integrated gradients", "Shapley values")
 
 Row = dict[str, str]
