@@ -317,24 +317,13 @@ def prune_units(
 
 
 def count_multiply_adds(model: nn.Module, example: Tensor | tuple[Tensor, ...]) -> int:
-    """Return the multiply-adds of dense layers and convolutions for one call, by their shapes."""
-    total = 0
-
-    def add(layer: nn.Module, _: Any, output: Tensor) -> None:
-        nonlocal total
-        places = output.numel() // layer.weight.shape[1 if isinstance(layer, _TRANSPOSED) else 0]
-        total += places * layer.weight.numel()
+    """Return the multiply-adds of products of matrices and convolutions for one call, as torch counts them."""
+    from torch.utils.flop_counter import FlopCounterMode
 
     model = copy.deepcopy(model).eval()
-    for layer in model.modules():
-        if isinstance(layer, (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d, *_TRANSPOSED)):
-            layer.register_forward_hook(add)
-    with torch.no_grad():
+    with torch.no_grad(), FlopCounterMode(display=False) as counter:
         model(*(example if isinstance(example, tuple) else (example,)))
-    return total
-
-
-_TRANSPOSED = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
+    return int(counter.get_total_flops()) // 2
 
 
 @contextmanager
