@@ -19,6 +19,12 @@ _MOST_UNITS, _MOST_LINKS, _MOST_PANELS = 16, 400, 8
 _COLUMN, _ROW, _TOP = 118, 24, 44  # in units of the drawing
 _COLOURS = 8  # of communities, in the style sheet
 
+_SIGNED = (
+    '<span class="key for">For</span> and <span class="key against">against</span>: the share of the information that '
+    "goes through each part of the input, by whether what is said rises or falls with it."
+)
+_PLAIN = "The share of the information on its way to the outputs that goes through each part of the input."
+
 Unit = tuple[str, int]
 
 
@@ -38,6 +44,8 @@ def section(flow: FlowMap, result: Result) -> Section:
     groups = labels.label.tolist() if isinstance(labels, Labels) else None
     drawing, links = _draw(flow, groups)
     html = Template(asset("flow.html")).substitute(
+        key=_SIGNED if question else _PLAIN,
+        colours="Units of one colour belong together." if groups else "",
         what=f"What carried {escape(question)}" if question else "What carries the outputs",
         panels="".join(_panels(flow, layer) for layer in inputs),
         parts="".join(f"<li>{escape(line)}</li>" for line in _strongest(flow, inputs)),
