@@ -13,7 +13,7 @@ import torch
 
 from ottava.cli.app import run
 from ottava.errors import InputError, OutputError, TrainingError, UsageError
-from ottava.spec import find_spec
+from ottava.spec import find_spec, resolve
 from ottava.systems.flow.train.command import main
 from ottava.training.cli import main as train
 from ottava.training.export import load_task
@@ -52,6 +52,17 @@ def test_a_smaller_network_trains_on_and_is_exported(trained, tmp_path, capsys):
     assert main(["prune", system, *options]) == 0
     assert load_network(smaller.network, again)
     assert size(smaller.network) < size(load_task(find_spec(system), folder / "last.ckpt").network)
+
+
+def test_weights_are_taken_to_be_of_the_shipped_settings(tmp_path):
+    task = resolve(find_spec("structure").task)()
+    task.save_weights(tmp_path / "whole.safetensors")
+    options = ["--checkpoint", str(tmp_path / "whole.safetensors"), "--out", str(tmp_path / "smaller.safetensors")]
+    made = ["--data", "tunes=made", "--data", "bars_in_batch=64", "--data", "lengths=[16]", "--data", "workers=0"]
+    assert main(["prune", "structure", *options, *made, "--by", "magnitude", "--share", "0.2"]) == 0
+    before = size(task.network)
+    assert load_network(task.network, tmp_path / "smaller.safetensors")
+    assert size(task.network) < before
 
 
 def test_by_gradients(trained, tmp_path):

@@ -74,7 +74,7 @@ def open_subject(system: str, checkpoint: str | Path, settings: Sequence[str] = 
     system : str
         Name of the system, or of a part.
     checkpoint : path-like
-        A checkpoint of a run.
+        A checkpoint of a run; or weights as ``.safetensors``, which are taken to be of the system's ``ship.yaml``.
     settings : sequence of str
         ``NAME=VALUE`` in place of the run's own settings of its data.
 
@@ -86,8 +86,13 @@ def open_subject(system: str, checkpoint: str | Path, settings: Sequence[str] = 
         If the checkpoint cannot be used.
     """
     spec = find_spec(system)
-    config = yaml.safe_load(load_checkpoint(checkpoint).get("ottava", {}).get("config", "")) or {}
-    task = load_task(spec, checkpoint)
+    if Path(checkpoint).suffix == ".safetensors":
+        config = yaml.safe_load((spec.folder / "train" / "ship.yaml").read_text("utf-8"))
+        target = str(config.get("task", spec.task))
+        task = resolve(target)(**config.get("model", {}), initial_weights=str(checkpoint)).eval()
+    else:
+        config = yaml.safe_load(load_checkpoint(checkpoint).get("ottava", {}).get("config", "")) or {}
+        task = load_task(spec, checkpoint)
     if not hasattr(task, "flow_layers"):
         raise UsageError(f"{system} cannot be pruned", expected="a task with flow_module, flow_inputs and flow_layers")
     options = dict(config.get("data") or {})
@@ -231,7 +236,9 @@ class _Parser(argparse.ArgumentParser):
 def _parser() -> argparse.ArgumentParser:
     parser = _Parser(prog="ottava prune", description="Make a network smaller. Needs ottava[train].")
     parser.add_argument("system")
-    parser.add_argument("--checkpoint", required=True, metavar="PATH", help="of a run of training")
+    parser.add_argument(
+        "--checkpoint", required=True, metavar="PATH", help="of a run of training, or weights as .safetensors"
+    )
     parser.add_argument("--out", required=True, metavar="WEIGHTS", help=".safetensors to train on from, and to export")
     parser.add_argument("--share", type=float, default=0.3, help="of the multiply-adds that is to go (0.3)")
     parser.add_argument("--by", choices=MEASURES, default="weighted-flow", help="what units are worth (weighted-flow)")

@@ -99,6 +99,8 @@ def link_scores(
 ) -> dict[str, Tensor]:
     """Return what each link of each prunable layer is worth: (outputs, inputs) by name of the layer.
 
+    Layers of which a measure can tell nothing are left out.
+
     Parameters
     ----------
     model : torch.nn.Module
@@ -129,7 +131,8 @@ def link_scores(
         if information is None or inputs is None:
             raise UsageError("weighted-flow needs the information of links, and the sizes of inputs")
         sized = link_scores(model, "activation", inputs=inputs)
-        return {name: torch.as_tensor(np.asarray(nats)).float() * sized[name] for name, nats in information.items()}
+        both = {name: nats for name, nats in information.items() if name in sized}
+        return {name: torch.as_tensor(np.asarray(nats)).float() * sized[name] for name, nats in both.items()}
     if measure == "random":
         generator = torch.Generator().manual_seed(seed)
         return {name: torch.rand(layer.weight.shape[:2], generator=generator) for name, layer in layers.items()}
@@ -145,9 +148,10 @@ def link_scores(
     if measure == "activation":
         if inputs is None:
             raise UsageError("activation needs the sizes of inputs")
-        found = {
+        found = {  # a layer whose weights are used by hand, in parts, is not seen to read anything
             name: values * torch.as_tensor(np.asarray(inputs[name]), dtype=values.dtype)
             for name, values in found.items()
+            if name in inputs
         }
     return found
 
