@@ -156,7 +156,7 @@ def test_a_bar_comes_from_itself_and_from_earlier_ones():
 
 
 def test_a_note_comes_from_where_it_sounds():
-    result = ottava.explain(find_example("audio"), system="transcription", item=5, variants=300, threads=2)
+    result = ottava.explain(find_example("audio"), system="transcription", item=5, threads=2)
     found, settings = result.flow.of("features")[0], result.settings
     (_, start, step), (_, low, semitones) = result.flow.axes["features"][1:]
     row, column = np.unravel_index(found.argmax(), found.shape)
