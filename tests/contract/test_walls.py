@@ -19,7 +19,7 @@ from ottava.spec import iter_specs, resolve
 SOURCE = Path(ottava.__file__).parent
 HEAVY = {"numpy", "onnx", "networkx", "onnxruntime", "soundfile", "soxr", "symusic", "rich", "cyclopts"}
 HEAVY |= {"scipy", "librosa"}
-BLOCKED = {"torch", "lightning", "jsonargparse", "scipy", "librosa", "mir_eval", "mirdata"}
+BLOCKED = {"onnx", "networkx", "torch", "lightning", "jsonargparse", "scipy", "librosa", "mir_eval", "mirdata"}
 
 
 def python(code: str) -> str:

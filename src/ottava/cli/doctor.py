@@ -13,10 +13,11 @@ from ottava.spec import Spec, Verb, iter_networks, iter_specs, resolve
 
 __all__ = ["doctor"]
 
-_PARTS = ("numpy", "onnxruntime", "soundfile", "soxr", "symusic", "onnx", "networkx", "rich", "cyclopts")
+_PARTS = ("numpy", "onnxruntime", "soundfile", "soxr", "symusic", "rich", "cyclopts")
 _EXTRAS = {
     "video": ("av", "m4a, aac and the sound of videos"),
     "score": ("partitura", "MusicXML and ABC as input"),
+    "explain": ("networkx", "communities in explanations"),
     "train": ("lightning", "training"),
 }
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ottava.errors import UsageError
+from ottava.errors import MissingError, UsageError
 from ottava.results import FlowMap, check_choice
 
 __all__ = ["MEMBERS", "Communities", "betweenness", "find_communities"]
@@ -79,10 +79,11 @@ def find_communities(
     ------
     ottava.errors.UsageError
         If an option is out of range.
+    ottava.errors.MissingError
+        If the extra ``[explain]`` is not installed.
     """
-    import networkx
-
     check_choice("of", of, MEMBERS)
+    networkx = _networkx()
     if gamma <= 0 or starts < 1:
         raise UsageError("gamma or starts out of range", found=f"{gamma:g}, {starts}", expected="above 0; 1 or more")
     graph = _graph(flow, least).to_undirected()
@@ -120,8 +121,7 @@ def betweenness(flow: FlowMap, *, weighted: bool = False, least: float = 0.0) ->
     ndarray of float64, shape (units,)
         In the order of the map's units: for each ordered pair of others, the share of their shortest ways.
     """
-    import networkx
-
+    networkx = _networkx()
     graph = _graph(flow, least)
     for _, _, link in graph.edges(data=True):
         link["length"] = 1 / link["nats"]
@@ -129,10 +129,18 @@ def betweenness(flow: FlowMap, *, weighted: bool = False, least: float = 0.0) ->
     return np.array([found[name, unit] for name, unit in zip(flow.layer.tolist(), flow.unit.tolist(), strict=True)])
 
 
-def _graph(flow: FlowMap, least: float) -> Any:
-    import networkx
+def _networkx() -> Any:
+    try:
+        import networkx
+    except ModuleNotFoundError as error:
+        raise MissingError(
+            "communities need the extra [explain]", found=str(error), expected='pip install "ottava[explain]"'
+        ) from error
+    return networkx
 
-    graph = networkx.DiGraph()
+
+def _graph(flow: FlowMap, least: float) -> Any:
+    graph = _networkx().DiGraph()
     graph.add_nodes_from(zip(flow.layer.tolist(), flow.unit.tolist(), strict=True))
     for (source, reader), nats in flow.edges.items():
         for i, j in np.argwhere(nats > least).tolist():
@@ -142,9 +150,7 @@ def _graph(flow: FlowMap, least: float) -> Any:
 
 def _incidence(graph: Any) -> Any:
     """Return the graph in which each link is a node, a pair of units, between its two units."""
-    import networkx
-
-    found = networkx.Graph()
+    found = _networkx().Graph()
     for one, other, link in graph.edges(data=True):
         node = tuple(sorted((one, other)))
         found.add_edge(node, one, nats=link["nats"])

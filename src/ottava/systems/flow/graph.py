@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from ottava.errors import InputError, MissingError
 from ottava.systems.flow.layers import Layer, Step, find_layers
+from ottava.systems.flow.proto import read_model
 
 __all__ = ["OnnxNetwork"]
 
@@ -63,15 +64,12 @@ class OnnxNetwork:
     def __init__(
         self, path: str | os.PathLike[str], threads: int | None = None, joins: Mapping[str, str] | None = None
     ) -> None:
-        import onnx
-        from google.protobuf.message import DecodeError
-
         self.path, self.threads = Path(path), threads
         try:
-            self._model = onnx.load(os.fspath(path))
+            self._model = read_model(self.path.read_bytes())
         except FileNotFoundError as error:
             raise MissingError("there is no such network", path=path, expected="an ONNX file") from error
-        except (DecodeError, OSError, ValueError) as error:
+        except (OSError, ValueError) as error:
             raise InputError("this is no ONNX graph", path=path, found=str(error).splitlines()[0]) from error
         graph = self._model.graph
         constants = {tensor.name for tensor in graph.initializer}
@@ -147,15 +145,13 @@ class OnnxNetwork:
 
     @cached_property
     def _session(self) -> Any:
-        import onnx
         import onnxruntime
 
-        model = onnx.ModelProto()
-        model.CopyFrom(self._model)
+        model = read_model(self._model.SerializeToString())
         known = set(self.outputs)
         for layer in self.layers:
             if layer.value not in known and layer.kind != "input":
-                model.graph.output.append(onnx.ValueInfoProto(name=layer.value))
+                model.graph.output.add(name=layer.value)
                 known.add(layer.value)
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 4  # what it would print is in the exception, and in ours
@@ -170,12 +166,19 @@ class OnnxNetwork:
 
     @cached_property
     def _types(self) -> dict[str, Any]:
-        import onnx
+        return {node.name: _TYPES.get(node.type) for node in self._session.get_inputs()}
 
-        return {
-            value.name: onnx.helper.tensor_dtype_to_np_dtype(value.type.tensor_type.elem_type)
-            for value in self._model.graph.input
-        }
+
+_TYPES = {
+    "tensor(float)": np.float32,
+    "tensor(double)": np.float64,
+    "tensor(float16)": np.float16,
+    "tensor(int64)": np.int64,
+    "tensor(int32)": np.int32,
+    "tensor(int8)": np.int8,
+    "tensor(uint8)": np.uint8,
+    "tensor(bool)": np.bool_,
+}
 
 
 def _join(graph: Any, joins: Mapping[str, str]) -> None:
