@@ -7,6 +7,9 @@ import warnings
 
 import numpy as np
 import pytest
+
+pytest.importorskip("lightning", reason="needs ottava[train]")
+
 import torch
 from torch import nn
 from torch.nn import functional as F

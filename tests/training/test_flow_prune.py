@@ -6,6 +6,9 @@ import copy
 
 import numpy as np
 import pytest
+
+pytest.importorskip("lightning", reason="needs ottava[train]")
+
 import torch
 from torch import nn
 from torch.nn import functional as F
