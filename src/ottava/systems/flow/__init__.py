@@ -17,7 +17,7 @@ What is corrected
 * *Redundancy.* Equation 3 gives all links into a unit the same first term. The default is the pair's own information;
   ``redundancy="paper"`` is the equation as printed, ``"mrmr"`` what it seems to aim at.
 * *Table 1* compares attributions with raw information by a test of four values each, and reads complete separation as
-  agreement. ``docs/claims_flow.md`` has rank correlations.
+  agreement. ``benchmarks/claims/flow.py`` has rank correlations.
 
 What is faster
 --------------

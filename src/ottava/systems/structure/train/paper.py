@@ -38,7 +38,7 @@ BARS, STEPS, SYMBOLS = 8, 16, 47
 LOW_MIDI, HIGH_MIDI = 40, 84
 """Pitches that have a symbol, from E2 to C6; others are silence."""
 WIDTH = 256
-"""Channels of a bar; everything else goes with it."""
+"""Channels of a bar; the widths of all layers go with it, but not the size of codes."""
 _HEADS, _LAYERS, _CODE = 4, 3, 64
 
 
