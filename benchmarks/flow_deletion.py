@@ -83,13 +83,14 @@ def deletion(network: OnnxNetwork, question: Question, worth: NDArray[np.float64
     names, n = list(question.inputs), len(worth)
     order = np.argsort(-worth, kind="stable")
     counts = np.unique(np.geomspace(1, max(n // 4, 2), 16).round().astype(int))
-    kept = np.ones((len(counts) + 1, n), bool)
-    for row, count in enumerate(counts):
+    kept = np.ones(
+        (len(counts) + 2, n), bool
+    )  # all is left in the first: several numbers are compared with those there
+    for row, count in enumerate(counts, start=1):
         kept[row, order[:count]] = False
     kept[-1] = False  # nothing is left
-    whole = answer(network, question, names, np.ones((1, n), bool))[0]
     said = answer(network, question, names, kept)
-    return float(((said[:-1] - said[-1]) / (whole - said[-1])).mean())
+    return float(((said[1:-1] - said[-1]) / (said[0] - said[-1])).mean())
 
 
 def questions(given: argparse.Namespace) -> Iterator[tuple[str, OnnxNetwork, Question]]:

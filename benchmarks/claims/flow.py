@@ -77,7 +77,8 @@ def pruning(data: Data, network: nn.Module, name: str, seed: int) -> Iterator[Ro
 def graphs(data: Data, network: nn.Module, seed: int) -> Iterator[Row]:
     """C6, C7: communities and betweenness."""
     flow = information_flow(network, data.train, estimator=Ksg(), rate=0.05, seed=seed)
-    dead = (flow.information == 0) & np.isin(flow.layer, list(flow.layers)[1:-1])
+    every = information_flow(network, data.train, estimator=Ksg(), rate=None)
+    dead = (every.information == 0) & np.isin(flow.layer, list(flow.layers)[1:-1])
     units = list(zip(flow.layer.tolist(), flow.unit.tolist(), strict=True))
     for gamma in (0.5, 1.0, 2.0):
         found = find_communities(flow, gamma=gamma, seed=seed)
@@ -139,8 +140,8 @@ def pictures(seed: int) -> Iterator[Row]:
     yield {"claim": "C3 accuracy", "method": "convolutions", "value": accuracy(network, second, data.test_class)}
     flow = information_flow(network, first)
     whole = next(iter(attribute(flow).values())).reshape(64, -1)
+    maps = _map_of(network, first, sample=3)
     for signs, name in ((1, "above 0"), (-1, "below 0")):
-        maps = _map_of(network, first, sample=3)
         yield {"claim": "C8 a sample's map, share", "method": name, "value": float((np.sign(maps) == signs).mean())}
     # C10: layers are made random from the output on, one after the other.
     broken = network

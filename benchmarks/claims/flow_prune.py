@@ -3,8 +3,9 @@
     python benchmarks/claims/flow_prune.py structure --checkpoint RUN/last.ckpt [--data tunes=TUNES] [--steps 2000]
 
 For each measure of worth and each share of the multiply-adds: validation right after pruning, and after training on,
-as many steps for all, with the checkpoint's own settings. The network that was not pruned is trained on likewise. A run
-is in ``results/claims_flow_prune.csv`` whole or not at all; what is there is not run again.
+as many steps for all, with the checkpoint's own loss and data and the rate given here. The network that was not pruned
+is trained on likewise. A run is in ``results/claims_flow_prune.csv`` whole or not at all; what is there is not run
+again.
 """
 
 from __future__ import annotations
@@ -45,9 +46,7 @@ def main() -> None:
     parser.add_argument("system")
     parser.add_argument("--checkpoint", type=Path, required=True)
     parser.add_argument("--data", action="append", default=[])
-    parser.add_argument(
-        "--by", action="append", choices=("none", "flow", "magnitude", "taylor", "activation", "random")
-    )
+    parser.add_argument("--by", action="append", choices=MEASURES)
     parser.add_argument("--share", action="append", type=float)
     parser.add_argument("--steps", type=int, default=2000)
     parser.add_argument("--rate", type=float, default=5e-4)

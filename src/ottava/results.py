@@ -435,6 +435,8 @@ class FlowMap(Payload):
         What these axes are, where it is known: name, where the first unit begins, and the step from each to the next.
     outputs : tuple of str
         Names of the layers that the network's outputs come from.
+    measured : dict of str to str, int, float or None
+        How: the estimator, the number of samples, the seed, and other settings.
     """
 
     layer: NDArray[np.str_]
@@ -445,6 +447,7 @@ class FlowMap(Payload):
     shapes: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     axes: Mapping[str, tuple[tuple[str, float, float], ...]] = field(default_factory=dict)
     outputs: tuple[str, ...] = ()
+    measured: Mapping[str, str | int | float | None] = field(default_factory=dict)
 
     _dtypes: ClassVar[Mapping[str, Any]] = {
         "layer": "U120",
@@ -465,6 +468,7 @@ class FlowMap(Payload):
             shapes: Mapping[str, tuple[int, ...]] = ...,
             axes: Mapping[str, tuple[tuple[str, float, float], ...]] = ...,
             outputs: tuple[str, ...] = ...,
+            measured: Mapping[str, str | int | float | None] = ...,
         ) -> None: ...
 
     @property
@@ -525,7 +529,7 @@ class FlowMap(Payload):
             return NotImplemented
         return (
             super().__eq__(other)
-            and (self.shapes, self.axes, self.outputs) == (other.shapes, other.axes, other.outputs)
+            and all(getattr(self, k) == getattr(other, k) for k in ("shapes", "axes", "outputs", "measured"))
             and self.edges.keys() == other.edges.keys()
             and all(np.array_equal(values, other.edges[name]) for name, values in self.edges.items())
         )
@@ -543,13 +547,14 @@ class FlowMap(Payload):
             "shapes": {name: list(shape) for name, shape in self.shapes.items()},
             "axes": {name: [list(axis) for axis in each] for name, each in self.axes.items()},
             "outputs": list(self.outputs),
+            "measured": dict(self.measured),
         }
         return super().to_dict() | more
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> FlowMap:
         """Make the record that ``to_dict`` described."""
-        names = {*cls._dtypes, "edges", "shapes", "axes", "outputs"}
+        names = {*cls._dtypes, "edges", "shapes", "axes", "outputs", "measured"}
         if set(data) - {"type"} != names:
             raise InputError("this is no FlowMap record", expected=", ".join(sorted(names)))
         sizes = {name: data["layer"].count(name) for name in set(data["layer"])}
@@ -564,7 +569,8 @@ class FlowMap(Payload):
         columns = {name: data[name] for name in cls._dtypes}
         shapes = {name: tuple(shape) for name, shape in data["shapes"].items()}
         axes = {name: tuple((n, a, b) for n, a, b in each) for name, each in data["axes"].items()}
-        return cls(**columns, edges=edges, shapes=shapes, axes=axes, outputs=tuple(data["outputs"]))
+        outputs, measured = tuple(data["outputs"]), dict(data["measured"])
+        return cls(**columns, edges=edges, shapes=shapes, axes=axes, outputs=outputs, measured=measured)
 
     def __repr__(self) -> str:
         links = sum(values.size for values in self.edges.values())

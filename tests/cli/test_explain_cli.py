@@ -53,11 +53,16 @@ def test_a_network_of_ones_own(run, tmp_path):
 
 def test_bad_input_is_named(run, ode, tmp_path):
     (tmp_path / "net.onnx").write_bytes(b"no graph at all")
+    spec = find_spec("structure.prior")
+    shutil.copy(str(spec.folder / spec.weights), tmp_path / "whole.onnx")
     np.save(tmp_path / "x.npy", np.ones((20, 4)))
+    np.savez_compressed(tmp_path / "x.npz", x=np.ones((20, 4)))
+    (tmp_path / "cut.npz").write_bytes((tmp_path / "x.npz").read_bytes()[:-30])
     for arguments, code, said in (
         (("explain", "structure", "ode.mid", "--item", "99"), 2, "no bar 99"),
         (("explain", "structure", "none.mid"), 1, "none.mid"),
         (("explain", "--model", "net.onnx", "--data", "x.npy"), 1, "net.onnx"),
+        (("explain", "--model", "whole.onnx", "--data", "cut.npz"), 1, "cut.npz"),
         (("explain", "--model", "nowhere.onnx", "--data", "x.npy"), 3, "nowhere.onnx"),
         (("explain", "structure.prior", "ode.mid"), 2, "cannot be asked"),
         (("explain",), 2, "needs an input"),
@@ -66,4 +71,5 @@ def test_bad_input_is_named(run, ode, tmp_path):
         assert done.returncode == code, (arguments, done.stderr)
         assert said in done.stderr
         assert "Traceback" not in done.stderr
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["net.onnx", "ode.mid", "x.npy"]
+    files = ["cut.npz", "net.onnx", "ode.mid", "whole.onnx", "x.npy", "x.npz"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == files

@@ -125,10 +125,18 @@ def test_torch_and_onnx_say_the_same(module, data, tmp_path):
     direct = information_flow(network, data, estimator="gaussian-copula")
     exported = information_flow(export(network, data, tmp_path / "net.onnx"), data, estimator="gaussian-copula")
     assert direct.outputs[0].split("/")[0] == exported.outputs[0].split("/")[0]
-    if module is Convolutions:  # attention is one layer to torch, and four to ONNX
+    if module is Convolutions:
         assert len(direct.edges) == len(exported.edges)
-        for one, other in zip(direct.edges.values(), exported.edges.values(), strict=True):
-            np.testing.assert_allclose(one, other, atol=1e-4)
+        pairs = zip(direct.edges.values(), exported.edges.values(), strict=True)
+    else:  # attention is one layer to torch, and several to ONNX
+        heard, said = (next(name for name in flow.layers if "rnn" in name) for flow in (direct, exported))
+        pairs = zip(
+            (direct.edges["words 2", heard], direct.edges[heard, "out"]),
+            (exported.edges["words/Gather", said], exported.edges[said, exported.outputs[0]]),
+            strict=True,
+        )
+    for one, other in pairs:
+        np.testing.assert_allclose(one, other, atol=1e-4)
 
 
 def test_nothing_is_left_on_the_module(convolutions):
@@ -238,9 +246,125 @@ class Deciding(nn.Module):
         return self.b(h)
 
 
-def test_control_flow_is_found_out():
+class Choosing(Deciding):
+    """Runs one of two layers of the same kind."""
+
+    def forward(self, x):
+        return self.b(x) if x[:, 0].sum() > 0 else self.b2(x)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.b2 = nn.Linear(4, 2)
+
+
+@pytest.mark.parametrize("module", [Deciding, Choosing])
+def test_control_flow_is_found_out(module):
     with pytest.raises(InputError, match="control flow"):
-        information_flow(Deciding(), np.random.default_rng(0).normal(size=(40, 4)))
+        information_flow(module(), np.random.default_rng(0).normal(size=(40, 4)), batch=8)
+
+
+class Written(nn.Module):
+    """What is written into parts of a tensor, and its transposes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.a, self.b, self.out = nn.Linear(4, 3), nn.Linear(4, 2), nn.Linear(5, 2)
+
+    def forward(self, x):
+        h = torch.zeros(len(x), 5)
+        h[:, :3] = self.a(x).relu()
+        h[:, 3:].add_(self.b(x))
+        return (self.out.weight @ h.T).mT + self.out.bias
+
+
+def test_what_is_written_into_is_followed():
+    torch.manual_seed(0)
+    module, data = Written(), np.random.default_rng(0).normal(size=(60, 4)).astype(np.float32)
+    flow = information_flow(module, data, rate=None, estimator="gaussian-copula")
+    assert set(flow.edges) == {("x", "a"), ("x", "b"), ("a", "out"), ("b", "out")}
+    assert flow.outputs == ("out",)
+    said = module(torch.from_numpy(data)).detach().numpy()
+    heard = module.b(torch.from_numpy(data)).detach().numpy()
+    nats = pairwise_information(heard, said, estimator="gaussian-copula")
+    np.testing.assert_allclose(flow.edges["b", "out"], nats, atol=1e-5)
+
+
+def test_outputs_that_cannot_be_followed_are_refused():
+    class Outside(nn.Linear):
+        def forward(self, x):
+            return torch.from_numpy(super().forward(x).numpy() * 2)
+
+    with pytest.raises(InputError, match="followed back"):
+        information_flow(Outside(4, 2), np.random.default_rng(0).normal(size=(40, 4)))
+
+
+def test_positions_before_samples_in_one_axis():
+    """As in torch's own attention when it is exported."""
+
+    class Flat(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.a, self.out = nn.Linear(3, 4), nn.Linear(4, 2)
+
+        def forward(self, x):
+            h = self.a(x.transpose(0, 1).reshape(-1, 3))
+            return self.out(h.reshape(5, -1, 4).mean(0))
+
+    torch.manual_seed(0)
+    data = np.random.default_rng(0).normal(size=(50, 5, 3)).astype(np.float32)
+    module = Flat()
+    found = collect(find_network(module, data), as_feed(find_network(module, data), data), batch=16).values["a"]
+    np.testing.assert_allclose(found, module.a(torch.from_numpy(data)).mean(1).detach().numpy(), atol=1e-5)
+
+
+def test_weights_in_files_beside_a_graph(convolutions, tmp_path):
+    import onnx
+
+    graph = onnx.load(export(convolutions, images(), tmp_path / "whole.onnx"))
+    onnx.save(graph, tmp_path / "net.onnx", save_as_external_data=True, location="net.data", size_threshold=0)
+    assert (tmp_path / "net.data").stat().st_size > 1000
+    assert information_flow(tmp_path / "net.onnx", images()) == information_flow(tmp_path / "whole.onnx", images())
+
+
+def test_large_values_are_asked_for_in_smaller_batches(convolutions, monkeypatch):
+    from ottava.systems.flow import activations
+
+    monkeypatch.setattr(activations, "_MOST_BYTES", 4 * 3 * (36 + 6 * 36 * 2 + 5 * 36 + 4))
+    network, asked = find_network(convolutions, images()), []
+    run = network.run
+    monkeypatch.setattr(network, "run", lambda values, feed: asked.append(len(feed["x"])) or run(values, feed))
+    found = collect(network, as_feed(network, images()))
+    assert max(asked[2:]) <= 3
+    assert sum(asked[2:]) == 80
+    monkeypatch.undo()
+    for name, values in collect(network, as_feed(network, images())).values.items():
+        np.testing.assert_allclose(found.values[name], values, atol=1e-5)
+
+
+def test_how_it_was_measured_stays_with_the_map(convolutions):
+    flow = information_flow(convolutions, images(), estimator="ksg", screen=0.5, seed=3)
+    assert flow.measured["estimator"] == "ksg"
+    assert flow.measured["samples"] == 80
+    assert flow.measured["seed"] == 3
+    assert type(flow).from_dict(flow.to_dict()) == flow
+
+
+def test_long_names_are_cut_and_stay_apart():
+    parts = nn.ModuleDict({"a" * 130 + end: nn.Linear(4, 4) for end in "xy"})
+
+    class Long(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.parts = parts
+
+        def forward(self, x):
+            for part in self.parts.values():
+                x = part(x).relu()
+            return x
+
+    flow = information_flow(Long(), np.random.default_rng(0).normal(size=(40, 4)))
+    assert [name[-1] for name in flow.layers] == ["x", "x", "y"]
+    assert len(flow.edges) == 2
 
 
 def test_control_flow_in_a_graph_is_named(tmp_path):
@@ -348,6 +472,14 @@ def test_maps_of_samples_average_to_the_map_of_all():
     np.testing.assert_allclose(maps.mean(0), nats, atol=1e-5)
 
 
+def test_maps_do_not_depend_on_how_many_are_made_at_a_time(convolutions, monkeypatch):
+    from ottava.systems.flow import points
+
+    whole = attribute_samples(convolutions, images(), np.arange(9))["x"]
+    monkeypatch.setattr(points, "_MOST_BYTES", 1)
+    np.testing.assert_array_equal(attribute_samples(convolutions, images(), np.arange(9))["x"], whole)
+
+
 def test_maps_of_samples_have_signs_and_the_inputs_shape(convolutions):
     data = images()
     maps = {how: attribute_samples(convolutions, data, [0, 7], signs=how)["x"] for how in SIGNS}
@@ -371,12 +503,40 @@ def test_an_attributor_has_the_call_of_captums(convolutions):
     assert found.dtype == inputs.dtype
     torch.testing.assert_close(found[3:4], attributor.attribute(inputs, target=[2] * 10)[3:4])
     assert not torch.equal(found, attributor.attribute(inputs, target=torch.tensor([0])))
+    alone = torch.cat([attributor.attribute(inputs[i : i + 1], target=2) for i in range(10)])
+    torch.testing.assert_close(found, alone)
     with pytest.raises(UsageError, match="several classes"):
         attributor.attribute(inputs)
     with pytest.raises(UsageError, match="target does not fit"):
         attributor.attribute(inputs, target=9)
     with pytest.raises(InputError, match="unlike the data"):
         attributor.attribute(inputs[..., :3], target=0)
+
+
+def test_an_attributor_of_several_inputs_and_ends():
+    from ottava.systems.flow.train.attributor import FlowAttribution
+
+    class Two(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.a, self.b, self.first, self.second = (nn.Linear(*s) for s in ((3, 4), (2, 4), (8, 2), (4, 3)))
+
+        def forward(self, x, y):
+            h = torch.tanh(self.a(x))
+            return self.first(torch.cat([h, torch.tanh(self.b(y))], 1)), self.second(h)
+
+    rng = np.random.default_rng(0)
+    data = tuple(rng.normal(size=(60, n)).astype(np.float32) for n in (3, 2))
+    with pytest.raises(UsageError, match="several outputs"):
+        FlowAttribution(Two(), data)
+    inputs = tuple(torch.from_numpy(part[:4]) for part in data)
+    of_x, of_y = FlowAttribution(Two(), data, output="first").attribute(inputs, target=1)
+    assert of_x.shape == (4, 3)
+    assert of_y.shape == (4, 2)
+    assert of_y.any()
+    of_x, of_y = FlowAttribution(Two(), data, output="second").attribute(inputs, target=1)
+    assert of_x.any()
+    assert not of_y.any()
 
 
 def test_maps_of_blocks_are_shared_among_their_values():

@@ -89,10 +89,73 @@ def test_information_of_links_is_that_of_what_comes_in(net):
     assert found["out"].shape == (3, 48)
 
 
-def test_taylor_is_weight_times_gradient(net):
-    found = link_scores(net, "taylor", loss=loss)["out"]
+def test_taylor_is_how_the_loss_changes(net):
+    """To first order: of a link of a convolution all taps together, of a unit all its links."""
+    links, units = link_scores(net, "taylor", loss=loss), unit_scores(net, "taylor", loss=loss)
     loss(net).backward()
-    torch.testing.assert_close(found, (net.out.weight * net.out.weight.grad).abs().detach())
+    for name, layer in prunable_layers(net).items():
+        change = (layer.weight * layer.weight.grad).detach().flatten(1).sum(1).abs()
+        torch.testing.assert_close(units[name], change / change.mean())
+    torch.testing.assert_close(links["out"], (net.out.weight * net.out.weight.grad).abs().detach())
+    torch.testing.assert_close(links["a"], (net.a.weight * net.a.weight.grad).sum((2, 3)).abs().detach())
+
+
+def test_weights_count_behind_a_flatten(net):
+    """Each channel of c comes into out at four places."""
+    with torch.no_grad():
+        net.out.weight[:, 4 * 3 : 4 * 4] = 0
+    options = {"inputs": measure_inputs(net, lambda m: m(torch.from_numpy(images()))).size}
+    flow = information_flow(net, images(), rate=None)
+    assert unit_scores(net, "flow", flow=flow, **options)["c"][3] > 0
+    assert unit_scores(net, "weighted-flow", flow=flow, **options)["c"][3] == 0
+
+
+def test_layers_that_a_map_does_not_have_are_left_out():
+    net = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.utils.parametrizations.weight_norm(nn.Linear(8, 3)))
+    data = np.random.default_rng(0).normal(size=(100, 4)).astype(np.float32)
+    flow = information_flow(net, data)
+    assert list(flow.layers) == ["input", "0", "2"]
+    assert list(unit_scores(net, "flow", flow=flow)) == ["0"]
+
+
+def test_a_layer_called_as_the_input_is_called_is_told_apart_from_it():
+    class Same(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.x, self.out = nn.Linear(5, 7), nn.Linear(7, 2)
+
+        def forward(self, x):
+            return self.out(F.relu(self.x(x)))
+
+    data = np.random.default_rng(0).normal(size=(100, 5)).astype(np.float32)
+    torch.manual_seed(0)
+    net = Same()
+    flow = information_flow(net, data)
+    assert unit_scores(net, "flow", flow=flow)["x"].shape == (7,)
+    assert measure_links(net, data)["x"].shape == (7, 5)
+
+
+def test_a_layer_that_is_used_twice(net):
+    twice = nn.Sequential(layer := nn.Linear(6, 6), nn.Tanh(), layer, nn.Tanh(), nn.Linear(6, 2))
+    data = np.random.default_rng(0).normal(size=(100, 6)).astype(np.float32)
+    found = measure_links(twice, data, estimator="gaussian-copula", batch=32)["0"]
+    said = torch.tanh(layer(torch.from_numpy(data))).detach().numpy()
+    np.testing.assert_allclose(found, pairwise_information(data, said, estimator="gaussian-copula").T, atol=1e-6)
+
+
+def test_words_can_be_read():
+    class Words(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.words, self.a, self.out = nn.Embedding(9, 6), nn.Linear(6, 12), nn.Linear(12, 3)
+
+        def forward(self, words):
+            return self.out(F.relu(self.a(self.words(words).mean(1))))
+
+    torch.manual_seed(0)
+    data = np.random.default_rng(0).integers(0, 9, (80, 5))
+    assert prune(Words(), data, 0.3).saved >= 0.3
+    assert (prune(Words(), data, 0.5, structured=False).model.a.weight == 0).any()
 
 
 def test_inputs_are_measured_and_nothing_is_left(net):
@@ -178,23 +241,61 @@ def test_all_in_one_call(net):
         assert prune(net, images(), 0.2, by=by, **options).saved >= 0.2
 
 
-def test_dead_units_go_first_and_cost_nothing(net):
+@pytest.mark.parametrize("by", ["flow", "magnitude"])
+def test_links_that_carry_nothing_go_first_and_cost_nothing(net, by):
+    """Of channels that always say 0, also behind a norm that would let them speak if their own weights were 0."""
     with torch.no_grad():
-        net.b.weight[2], net.b.bias[2] = 0, -3
+        net.c.weight[2], net.c.bias[2] = 0, -3
+        net.a.bias[5], net.norm.running_mean[5], net.norm.bias[5] = -5, -5, -10
+        net.b.weight[5], net.b.bias[5] = 0, -1
+    x = torch.from_numpy(images())
+    pruned = prune(net, images(), 0.0, structured=False, by=by)
+    assert not pruned.model.out.weight[:, 8:12].any()
+    assert not pruned.model.b.weight[:, 5].any()
+    gone = sum(int((layer.weight == 0).sum()) for layer in prunable_layers(pruned.model).values())
+    was = sum(int((layer.weight == 0).sum()) for layer in prunable_layers(net).values())
+    assert gone - was == 3 * 4 + 7 * 9 + 11 * 2
+    torch.testing.assert_close(pruned.model(x), net(x), atol=1e-6, rtol=1e-6)
+
+
+def test_nothing_goes_where_nothing_is_to_go(net):
     pruned = prune(net, images(), 0.0, structured=False)
-    assert 2 in pruned.removed["b"]
-    assert not pruned.model.b.weight[2].any()
+    assert all(torch.equal(a, b) for a, b in zip(pruned.model.parameters(), net.parameters(), strict=True))
+
+
+@pytest.mark.parametrize("by", ["random", "magnitude", "weighted-flow"])
+def test_units_that_always_say_the_same_go_first(net, by):
+    silence(net)
+    pruned = prune(net, images(), 0.05, by=by, keep=["a", "b", "out"])
+    assert set(pruned.removed["c"]) <= {1, 4, 5}
+    x = torch.from_numpy(images())
+    torch.testing.assert_close(pruned.model(x), net(x), atol=1e-5, rtol=1e-5)
+
+
+def test_modes_of_parts_stay(net):
+    net.train()
+    net.norm.eval()
+    pruned = prune_units(net, torch.from_numpy(images()), unit_scores(net, "magnitude"), 0.2, keep=["out"]).model
+    assert pruned.training
+    assert pruned.a.training
+    assert not pruned.norm.training
 
 
 def test_a_curve_falls_with_what_is_gone(net):
     x = torch.from_numpy(images())
     truth = net(x).detach()
-    rows = pruning_curve(net, images(), lambda m: -float((m(x) - truth).square().mean()), shares=(0.2, 0.6, 0.99))
+    rows = pruning_curve(net, images(), lambda m: -(m(x) - truth).square().mean().item(), shares=(0.2, 0.6, 0.99))
     assert rows[0] == {"by": "", "share": 0.0, "saved": 0.0, "value": 0.0}
     assert [row["share"] for row in rows[1:]] == [0.2, 0.6] * 4
     for early, late in zip(rows[1::2], rows[2::2], strict=True):
         assert early["saved"] < late["saved"]
-        assert late["value"] < 0
+        assert late["value"] < early["value"] < 0
+    each = prune(net, images(), 0.6, by="flow")
+    assert each.saved == next(row["saved"] for row in rows if row["by"] == "flow" and row["share"] == 0.6)
+    broken = images()
+    broken[3, 0, 1, 1] = np.nan
+    with pytest.raises(InputError, match="not finite"):
+        pruning_curve(net, broken, lambda m: 0.0)
 
 
 def test_the_given_module_stays_as_it_was(net):

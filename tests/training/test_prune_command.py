@@ -38,6 +38,9 @@ def test_a_smaller_network_trains_on_and_is_exported(trained, tmp_path, capsys):
     said = capsys.readouterr().err
     assert "multiply-adds are gone, worth measured by weighted-flow" in said
     assert "valid/" in said
+    card = (tmp_path / "pruned.md").read_text()
+    assert "multiply-adds are gone, worth measured by weighted-flow" in card
+    assert "| valid/" in card
     folder = tmp_path / "run"
     options = [f"--model.initial_weights={out}", "--trainer.max_steps=2", f"--run={folder}"]
     assert train(["train", system, "--config=debug", *options]) == 0

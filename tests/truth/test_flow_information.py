@@ -153,6 +153,45 @@ def test_points_average_to_pairs(name):
     np.testing.assert_allclose(points.mean(0), pairs, atol=1e-6)
 
 
+def test_points_average_to_pairs_where_ranks_are_equal():
+    x = np.random.default_rng(0).normal(size=(100, 1))
+    points = Copula().points(x, np.exp(x), np.arange(100))
+    np.testing.assert_allclose(points.mean(0), Copula().pairs(x, np.exp(x)), atol=1e-9)
+
+
+def test_neighbours_are_the_same_far_from_0():
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(400, 1))
+    y = 0.8 * x + 0.6 * rng.normal(size=(400, 1))
+    np.testing.assert_allclose(Ksg().pairs(x + 1e6, y - 1e6), Ksg().pairs(x, y), atol=1e-3)
+
+
+def test_chance_is_screened_as_what_was_found_is():
+    """Of pairs that share nothing, none stay, though most have the larger of two other estimates."""
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(200, 30)), rng.normal(size=(200, 30))
+    y[:, 7] = x[:, 3]
+    found = pairwise_information(x, y, estimator=Ksg(), screen=0.02)
+    kept = significant(found, x, y, estimator=Ksg(), screen=0.02)
+    assert kept[3, 7]
+    assert kept.sum() <= 3
+
+
+def test_chance_is_drawn_from_a_part_of_many_pairs(monkeypatch):
+    from ottava.systems.flow import information
+
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(200, 60)), rng.normal(size=(200, 60))
+    y[:, :30] += 2 * x[:, :30]
+    found = pairwise_information(x, y)
+    whole = significant(found, x, y)
+    monkeypatch.setattr(information, "_CHANCE_PAIRS", 900)
+    part = significant(found, x, y)
+    assert part[np.arange(30), np.arange(30)].all()
+    assert abs(int(part.sum()) - int(whole.sum())) <= 4
+    assert not significant(pairwise_information(x, y[:, 30:]), x, y[:, 30:]).sum() > 3
+
+
 def test_screening_asks_the_estimator_for_the_best_pairs_only():
     x, y = gaussians(0.8, 200, 8)
     asked = []

@@ -112,6 +112,13 @@ def test_variants_begin_with_the_sample_and_tell_what_changed():
     np.testing.assert_array_equal(again["x"], fed["x"][10:15])
 
 
+def test_symbols_of_one_bar_are_exchanged_within_it():
+    made = Variants({"bars": np.array([[[1, 2, 3, 4]]])}, 200, seed=1)
+    variants = made.feed(slice(0, 200))["bars"]
+    assert set(variants.ravel()) == {1, 2, 3, 4}
+    assert (variants != variants[:1]).any((0, 1)).all()
+
+
 def test_many_values_are_cut_into_parts():
     made = Variants({"x": np.ones((1, 2, 33, 288), np.float32)}, 4, most_parts=600)
     assert made.shapes["x"][0] == 1
@@ -153,6 +160,11 @@ def test_a_bar_comes_from_itself_and_from_earlier_ones():
     assert line.shape == (9, 16)
     assert line[8].sum() == max(line.sum(1))
     assert result.flow.of("rhythm").sum() + line.sum() == pytest.approx(1, abs=0.05)
+
+
+def test_the_first_bar_can_be_explained():
+    flow = ottava.explain(find_example("score"), system="structure", item=1, variants=100).flow
+    assert flow.of("line").any()
 
 
 def test_a_note_comes_from_where_it_sounds():

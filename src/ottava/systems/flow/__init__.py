@@ -55,6 +55,7 @@ _HOMES = {
     "betweenness": "communities",
     "explain": "explain",
     "find_communities": "communities",
+    "information_coefficient": "information",
     "information_flow": "measure",
     "pairwise_information": "information",
     "pointwise_information": "information",

@@ -20,6 +20,7 @@ Pool = Callable[[Layer, NDArray[np.float32]], NDArray[np.float32]]
 POOLS: tuple[str, ...] = ("mean", "max", "each")
 """What is done with values of a unit at several positions: their mean (the paper's choice for convolutions), the
 largest, or each for itself, as units of its own."""
+_MOST_BYTES = 1 << 28
 
 
 class Network(Protocol):
@@ -104,7 +105,7 @@ def collect(
     pool : {"mean", "max", "each"} or callable
         What becomes of positions; see :data:`POOLS` and :data:`Pool`. Inputs are never pooled.
     batch : int
-        Samples that the network gets at a time.
+        Samples that the network gets at a time; fewer, if all layers' values of so many are more than 256 MiB.
     most_inputs : int
         Inputs with more values than this are averaged over blocks of neighbours.
 
@@ -119,7 +120,7 @@ def collect(
         raise UsageError(f"pool {pool!r} is unknown", expected="one of " + ", ".join(POOLS))
     n = len(next(iter(feed.values())))
     layers = network.layers
-    batch, axes = _sample_axes(network, feed, batch)
+    batch, places = _find_samples(network, feed, batch)
     found: dict[str, list[NDArray[np.float32]]] = {layer.name: [] for layer in layers}
     shapes: dict[str, tuple[int, ...]] = {}
     for begin in range(0, n, batch):
@@ -130,7 +131,7 @@ def collect(
             if layer.kind == "input":
                 units = _coarser(np.asarray(value, np.float32), most_inputs)
             else:
-                units = _pool(layer, _units_first(layer, value, axes[layer.name], count), pool)
+                units = _pool(layer, _units_first(layer, value, places[layer.name], count), pool)
             if not np.isfinite(units).all():
                 raise InputError(
                     f"layer {layer.name} has values that are not finite",
@@ -142,48 +143,82 @@ def collect(
     return Activations({name: np.concatenate(parts) for name, parts in found.items()}, shapes)
 
 
-def _sample_axes(network: Network, feed: Mapping[str, NDArray[Any]], batch: int) -> tuple[int, dict[str, int]]:
-    """Return how many samples the network takes at a time, and the axis of each layer's value along which they lie.
+class _Samples(NamedTuple):
+    """Where the samples of a layer's value lie: their axis, and, if positions share it, whether samples come first."""
 
-    They are found by asking it for different numbers of samples. A network that only takes one number of them has
-    them along the first axis, or, in the recurrent operations of ONNX, the third.
+    axis: int
+    first: bool = True
+
+    def split(self, array: NDArray[Any], count: int) -> NDArray[Any]:
+        """Return a value with samples along the first axis; positions that share theirs along the last."""
+        moved = np.moveaxis(array, self.axis, 0)
+        if len(moved) == count:
+            return moved
+        rest = moved.shape[1:]
+        parted = moved.reshape(count, -1, *rest) if self.first else moved.reshape(-1, count, *rest).swapaxes(0, 1)
+        return np.moveaxis(parted, 1, -1)
+
+
+def _find_samples(network: Network, feed: Mapping[str, NDArray[Any]], batch: int) -> tuple[int, dict[str, _Samples]]:
+    """Return how many samples the network takes at a time, and where they lie in each layer's value.
+
+    That is found by asking it for different numbers of samples, and for the same in another order. A network that only
+    takes one number of them has them along the first axis, or, in the recurrent operations of ONNX, the third.
     """
     n = len(next(iter(feed.values())))
-    shapes = []
+    wanted = [layer.value for layer in network.layers]
+    found = []
     for count in (2, 3):
         part = {name: np.resize(array[:count], (count, *array.shape[1:])) for name, array in feed.items()}
         try:
-            values = network.run([layer.value for layer in network.layers], part)
+            found.append(network.run(wanted, part))
         except InputError:
             if count == 3:
                 raise
             return 1, {
-                layer.name: 2 if layer.kind == "recurrent" and len(layer.axes) == 2 else 0 for layer in network.layers
+                layer.name: _Samples(2 if layer.kind == "recurrent" and len(layer.axes) == 2 else 0)
+                for layer in network.layers
             }
-        shapes.append([value.shape for value in values])
-    axes = {}
-    for layer, two, three in zip(network.layers, *shapes, strict=True):
-        moved = [i for i, (a, b) in enumerate(zip(two, three, strict=True)) if a * 3 == b * 2]
+    places = {}
+    turned: list[NDArray[Any]] = []
+    for k, (layer, two, three) in enumerate(zip(network.layers, *found, strict=True)):
+        moved = [i for i, (a, b) in enumerate(zip(two.shape, three.shape, strict=True)) if a * 3 == b * 2]
         if len(moved) != 1:
             raise InputError(
                 f"the samples of layer {layer.name} cannot be told apart",
-                found=f"shape {two} for two samples and {three} for three",
+                found=f"shape {two.shape} for two samples and {three.shape} for three",
                 expected="one axis that grows with them",
             )
-        axes[layer.name] = moved[0]
-    return min(batch, n), axes
+        places[layer.name] = _Samples(moved[0])
+        if three.shape[moved[0]] != 3:
+            turned = turned or network.run(wanted, {name: array[::-1] for name, array in part.items()})
+            fitting = [p for p in (_Samples(moved[0]), _Samples(moved[0], False)) if _turns(p, three, turned[k])]
+            if not fitting:
+                raise InputError(
+                    f"the samples of layer {layer.name} cannot be told apart",
+                    found=f"shape {three.shape} for three samples",
+                    expected="one axis that grows with them, in which they follow each other",
+                )
+            places[layer.name] = fitting[0]
+    held = sum(value.nbytes for value in found[1]) / 3
+    return max(1, min(batch, n, int(_MOST_BYTES / held))), places
 
 
-def _units_first(layer: Layer, value: NDArray[Any], axis: int, count: int) -> NDArray[np.float32]:
+def _turns(samples: _Samples, value: NDArray[Any], turned: NDArray[Any]) -> bool:
+    """Return whether a value of three samples is that of the same in reverse order."""
+    one, other = (samples.split(np.asarray(v, np.float64), 3) for v in (value, turned))
+    return np.allclose(one, other[::-1], rtol=1e-3, atol=1e-4 * (1 + float(np.abs(one).max())))
+
+
+def _units_first(layer: Layer, value: NDArray[Any], samples: _Samples, count: int) -> NDArray[np.float32]:
     """Return values as (samples, units, positions...)."""
     units = [a % value.ndim for a in layer.axes]
-    positions = [a for a in range(value.ndim) if a not in (*units, axis)]
-    array = np.asarray(value, np.float32).transpose(axis, *units, *positions)
-    size = prod(array.shape[1 : 1 + len(units)])
-    array = array.reshape(len(array), size, *array.shape[1 + len(units) :])
-    if len(array) != count:  # samples and positions share an axis, samples first
-        array = np.moveaxis(array.reshape(count, -1, *array.shape[1:]), 1, 2)
-    return array
+    # The axis of samples comes first, all others keep their order, and a new one may follow.
+    array = samples.split(np.asarray(value, np.float32), count)
+    units = [1 + a - (a > samples.axis) for a in units]
+    positions = [a for a in range(1, array.ndim) if a not in units]
+    array = array.transpose(0, *units, *positions)
+    return array.reshape(count, prod(array.shape[1 : 1 + len(units)]), *array.shape[1 + len(units) :])
 
 
 def _pool(layer: Layer, array: NDArray[np.float32], pool: str | Pool) -> NDArray[np.float32]:

@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from ottava.errors import UsageError
 from ottava.systems.flow.ranks import bin_columns, normal_scores, rank_columns
 
-__all__ = ["ESTIMATORS", "Binned", "Copula", "Estimator", "Ksg", "find_estimator"]
+__all__ = ["ESTIMATORS", "Binned", "Copula", "Estimator", "Ksg", "find_estimator", "name_estimator"]
 
 Columns = NDArray[np.float64]
 """Samples of several scalars, (samples, columns)."""
@@ -156,9 +156,12 @@ class Copula:
         n = len(x)
         one, other = (normal_scores(rank_columns(columns)) for columns in (x, y))
         most = np.sqrt(1 - 1 / n**2)
-        r = np.clip(one.T @ other / n, -most, most)
+        given = one.T @ other / n
+        r = np.clip(given, -most, most)
         a, b = one[rows][:, :, None], other[rows][:, None]
-        return _of_correlation(r, n) - (r**2 * (a**2 + b**2) - 2 * r * a * b) / (2 * (1 - r**2))
+        # Beside its mean over all samples, which is 0 but where the correlation had to be cut.
+        apart = r**2 * (a**2 + b**2 - 2) - 2 * r * (a * b - given)
+        return _of_correlation(given, n) - apart / (2 * (1 - r**2))
 
 
 def _of_correlation(r: NDArray[np.float64], n: int) -> NDArray[np.float64]:
@@ -206,6 +209,8 @@ class Ksg:
         n = len(x)
         if self.neighbours >= n:
             raise UsageError(f"neighbours is {self.neighbours}", expected=f"below the number of samples, {n}")
+        # Distances between numbers far from 0 would be rounded.
+        x, y = x - x.mean(0), y - y.mean(0)
         found = np.empty((1 if rows is None else len(rows), x.shape[1], y.shape[1]))
         digamma = np.concatenate([[-np.inf], -np.euler_gamma + np.cumsum(np.r_[0, 1 / np.arange(1, n + 1)])])
         ordered = [np.sort(y[:, j]) for j in range(y.shape[1])]
@@ -315,3 +320,8 @@ def find_estimator(estimator: str | Estimator) -> Estimator:
     if estimator not in ESTIMATORS:
         raise UsageError(f"there is no estimator {estimator!r}", expected="one of " + ", ".join(ESTIMATORS))
     return ESTIMATORS[estimator]
+
+
+def name_estimator(estimator: Estimator) -> str:
+    """Return the name of an estimator with its usual settings, or what it is with others."""
+    return next((name for name, usual in ESTIMATORS.items() if usual == estimator), repr(estimator))

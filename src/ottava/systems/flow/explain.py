@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import time
+import zipfile
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -74,14 +76,7 @@ class Explainer:
             model=name,
             source=source if isinstance(source, str) else os.fspath(source) if _is_path(source) else "data",
             payloads=payloads,
-            settings={
-                "system": system,
-                "item": item,
-                "variants": variants,
-                "communities": communities,
-                "seed": seed,
-                **found,
-            },
+            settings={"item": item, "communities": communities, "seed": seed, **found},
             version=__version__,
             elapsed_s=time.perf_counter() - began,
         )
@@ -100,7 +95,8 @@ class Explainer:
         question = resolve(spec.ask)(loaded, source, item)
         method = estimator or "gaussian-copula"
         flow = explain_one(network, question, estimator=method, variants=variants, seed=seed)
-        found = {"question": question.text, "estimator": method, **question.found}
+        asked = {"system": spec.name, "question": question.text, "estimator": method, "variants": variants}
+        found = asked | question.found
         return loaded.session.weights.model, flow, found
 
     def _explain_network(
@@ -135,8 +131,11 @@ def load_samples(path: str | os.PathLike[str]) -> NDArray[Any] | dict[str, NDArr
     """
     try:
         loaded = np.load(path, allow_pickle=False)
-        return loaded if isinstance(loaded, np.ndarray) else {name: loaded[name] for name in loaded.files}
-    except (OSError, ValueError, EOFError) as error:
+        if isinstance(loaded, np.ndarray):
+            return loaded
+        with loaded:
+            return {name: loaded[name] for name in loaded.files}
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         raise InputError(
             "these samples cannot be read", path=path, found=str(error).splitlines()[0], expected=".npy or .npz"
         ) from error

@@ -103,6 +103,8 @@ class OnnxNetwork:
             kind, axes = _LAYERS.get(node.op_type, (other, ()))
             if axes and not _has_weights(node, inputs):
                 kind, axes = "way", ()  # a product of two activations, or values picked from one
+            elif node.op_type == "MatMul" and node.input[0] not in inputs:
+                axes = (-2,)  # weights from the left
             outputs = tuple(value for value in node.output if value)
             yield Step(kind, node.name.strip("/") or f"{node.op_type} {number}", inputs, outputs, axes)
 
@@ -157,6 +159,9 @@ class OnnxNetwork:
         options.log_severity_level = 4  # what it would print is in the exception, and in ours
         options.intra_op_num_threads = self.threads or 0
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        # Weights may lie in files beside the graph, which it names.
+        folder = str(self.path.resolve().parent)
+        options.add_session_config_entry("session.model_external_initializers_file_folder_path", folder)
         try:
             return onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
         except Exception as error:

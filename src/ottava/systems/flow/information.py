@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from math import ceil
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
@@ -10,6 +12,8 @@ from ottava.systems.flow.estimators import Copula, Estimator, find_estimator
 from ottava.systems.flow.ranks import as_columns
 
 __all__ = ["information_coefficient", "pairwise_information", "pointwise_information", "significant"]
+
+_CHANCE_PAIRS = 1 << 18
 
 
 def pairwise_information(
@@ -140,6 +144,7 @@ def significant(
     H: ArrayLike,
     *,
     estimator: str | Estimator = "binned",
+    screen: float = 1.0,
     rate: float = 0.05,
     seed: int = 0,
     shuffles: int = 4,
@@ -154,6 +159,8 @@ def significant(
         The samples.
     estimator : {"binned", "gaussian-copula", "ksg"} or Estimator
         How it was found.
+    screen : float
+        How it was found; see :func:`pairwise_information`.
     rate : float
         Share of wrong ones among those returned that is accepted, above 0, below 1: as many would be found among
         shuffled samples.
@@ -161,7 +168,7 @@ def significant(
         Of the shuffles.
     shuffles : int
         How often the samples of ``H`` are shuffled. What is found then in all pairs of columns, but for constant ones,
-        is what chance gives.
+        or in a quarter of a million of them, is what chance gives.
 
     Returns
     -------
@@ -176,11 +183,19 @@ def significant(
     kept = np.zeros(found.shape, bool)
     if not found[alive].size:
         return kept
-    x, y = x[:, alive[0].ravel()], y[:, alive[1].ravel()]
-    chance = np.sort(np.concatenate([method.pairs(x, rng.permutation(y)).ravel() for _ in range(shuffles)]))
     values = found[alive]
+    drawn = []
+    for _ in range(shuffles):
+        part = min(1.0, (_CHANCE_PAIRS / values.size) ** 0.5)
+        columns = [index.ravel() for index in alive]
+        if part < 1:
+            columns = [rng.choice(index, ceil(part * len(index)), replace=False) for index in columns]
+        drawn.append(_estimate(x[:, columns[0]], rng.permutation(y[:, columns[1]]), method, screen).ravel())
+    chance = np.sort(np.concatenate(drawn))
     limits = np.sort(values, axis=None)
-    wrong = (len(chance) - np.searchsorted(chance, limits, "left")) / shuffles
+    above = len(chance) - np.searchsorted(chance, limits, "left")
+    # Of a part of the pairs it is not known how many of the rest would be above what was never drawn.
+    wrong = (above + (len(chance) < shuffles * values.size)) * (values.size / len(chance))
     accepted = wrong <= rate * np.arange(len(limits), 0, -1)
     if accepted.any():
         kept[alive] = values >= limits[accepted.argmax()]

@@ -20,6 +20,7 @@ __all__ = ["KINDS", "Layer", "Step", "find_layers"]
 
 KINDS: tuple[str, ...] = ("input", "dense", "convolution", "recurrent", "embedding", "attention")
 """Kinds of layers."""
+_LONGEST = 100  # letters of a name; the end of a long one says most
 
 
 @dataclass(frozen=True)
@@ -142,6 +143,7 @@ def find_layers(
 
 
 def _unused(name: str, taken: Iterable[str]) -> str:
+    name = name if len(name) <= _LONGEST else f"…{name[1 - _LONGEST :]}"
     number, found = 1, name
     while found in taken:
         number += 1

@@ -17,7 +17,7 @@ from ottava.errors import InputError, UsageError
 from ottava.results import FlowMap
 from ottava.runtime.questions import Question
 from ottava.systems.flow.activations import Network, collect
-from ottava.systems.flow.estimators import Estimator, find_estimator
+from ottava.systems.flow.estimators import Estimator, find_estimator, name_estimator
 from ottava.systems.flow.information import pairwise_information, significant
 from ottava.systems.flow.layers import Layer
 from ottava.systems.flow.measure import map_flow
@@ -101,11 +101,20 @@ def explain_one(
             edges[source, layer.name], signs[source, layer.name] = nats, _signs(x, y)
     sizes = {name: found[name].shape[1] for name in (*(layer.name for layer in layers), TARGET)}
     shapes = {name: shape for name, shape in made.shapes.items() if name in sizes}
+    measured: dict[str, str | int | float | None] = {
+        "estimator": name_estimator(method),
+        "samples": variants - half,
+        "variants": variants,
+        "keep": keep,
+        "rate": rate,
+        "seed": seed,
+    }
     return map_flow(
         sizes,
         edges,
         (TARGET,),
         signs=signs,
+        measured=measured,
         shapes={name: shape for name, shape in shapes.items() if len(shape) > 1},
         axes={
             name: tuple(

@@ -13,7 +13,7 @@ from ottava.errors import InputError
 from ottava.results import FlowMap, check_choice
 from ottava.spec import resolve
 from ottava.systems.flow.activations import Network, Pool, as_feed, collect, find_ends, iter_links
-from ottava.systems.flow.estimators import Estimator, find_estimator
+from ottava.systems.flow.estimators import Estimator, find_estimator, name_estimator
 from ottava.systems.flow.graph import OnnxNetwork
 from ottava.systems.flow.information import pairwise_information, significant
 from ottava.systems.flow.paths import share_through
@@ -122,17 +122,28 @@ def information_flow(
         raise InputError("too few samples to tell information", found=str(n), expected=f"{LEAST_SAMPLES} or more")
     found = collect(network, feed, pool=pool, batch=batch, most_inputs=most_inputs)
     edges: dict[tuple[str, str], NDArray[np.float64]] = {}
+    among: dict[str, NDArray[np.float64]] = {}
     for source, reader in iter_links(network.layers):
         x, y = found.values[source.name], found.values[reader.name]
         nats = pairwise_information(x, y, estimator=method, screen=screen)
-        if rate is not None:
-            nats *= significant(nats, x, y, estimator=method, rate=rate, seed=seed)
+        kept = 1.0 if rate is None else significant(nats, x, y, estimator=method, screen=screen, rate=rate, seed=seed)
         if redundancy != "none":
-            nats = np.maximum(_less_redundancy(nats, x, y, method, redundancy, beta), 0)
-        edges[source.name, reader.name] = nats
+            if source.name not in among:
+                among[source.name] = pairwise_information(x, x, estimator=method)
+            nats = np.maximum(_less_redundancy(nats, x, y, among[source.name], redundancy, beta), 0)
+        edges[source.name, reader.name] = nats * kept
     sizes = {layer.name: found.values[layer.name].shape[1] for layer in network.layers}
     shapes = {name: shape for name, shape in found.shapes.items() if len(shape) > 1}
-    return map_flow(sizes, edges, find_ends(network), shapes=shapes)
+    measured = {
+        "estimator": name_estimator(method),
+        "samples": n,
+        "pool": pool if isinstance(pool, str) else getattr(pool, "__name__", type(pool).__name__),
+        "redundancy": redundancy,
+        "rate": rate,
+        "screen": screen,
+        "seed": seed,
+    }
+    return map_flow(sizes, edges, find_ends(network), shapes=shapes, measured=measured)
 
 
 def map_flow(
@@ -143,6 +154,7 @@ def map_flow(
     signs: Mapping[tuple[str, str], NDArray[np.float64]] | None = None,
     shapes: Mapping[str, tuple[int, ...]] | None = None,
     axes: Mapping[str, tuple[tuple[str, float, float], ...]] | None = None,
+    measured: Mapping[str, str | int | float | None] | None = None,
 ) -> FlowMap:
     """Return the flow map of links that were measured.
 
@@ -156,7 +168,7 @@ def map_flow(
         Layers that the outputs come from.
     signs : dict of (str, str) to ndarray or None
         1 or -1 for links whose units rise together, or against each other.
-    shapes, axes : dict or None
+    shapes, axes, measured : dict or None
         See :class:`ottava.results.FlowMap`.
     """
     information = np.concatenate(list(share_through(sizes, edges, outputs).values()))
@@ -173,6 +185,7 @@ def map_flow(
         shapes or {},
         axes or {},
         outputs,
+        measured or {},
     )
 
 
@@ -180,14 +193,14 @@ def _less_redundancy(
     nats: NDArray[np.float64],
     x: NDArray[np.float32],
     y: NDArray[np.float32],
-    method: Estimator,
+    among: NDArray[np.float64],
     redundancy: str,
     beta: float,
 ) -> NDArray[np.float64]:
-    among = pairwise_information(x, x, estimator=method)
-    np.fill_diagonal(among, 0)
+    """Return what a link tells less what other units of its source's layer tell of the source, ``among`` them."""
     if redundancy == "mrmr":
-        return np.asarray(nats - beta * among.sum(1, keepdims=True) / max(len(among) - 1, 1))
+        others = among.sum(1, keepdims=True) - np.diag(among)[:, None]
+        return np.asarray(nats - beta * others / max(len(among) - 1, 1))
     return np.asarray(_of_whole(x, y) - beta * np.tril(among, -1).sum(1, keepdims=True))
 
 

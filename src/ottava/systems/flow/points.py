@@ -10,17 +10,18 @@ from numpy.typing import ArrayLike, NDArray
 
 from ottava.errors import UsageError
 from ottava.results import check_choice
-from ottava.systems.flow.activations import Pool, as_feed, collect, find_ends, iter_links
+from ottava.systems.flow.activations import Activations, Network, Pool, as_feed, collect, find_ends, iter_links
 from ottava.systems.flow.estimators import Estimator, find_estimator
 from ottava.systems.flow.information import pointwise_information
 from ottava.systems.flow.measure import find_network
 from ottava.systems.flow.paths import NORMALS, sum_paths
 
-__all__ = ["SIGNS", "attribute_samples"]
+__all__ = ["SIGNS", "attribute_samples", "find_end", "multiply_points"]
 
 SIGNS: tuple[str, ...] = ("signed", "absolute", "positive")
 """What is multiplied: nats with their signs, as in the paper, where an even number of negative ones along a path make a
 positive one; their sizes; or those above 0 alone."""
+_MOST_BYTES = 1 << 27
 
 
 def attribute_samples(
@@ -70,27 +71,54 @@ def attribute_samples(
     check_choice("signs", signs, SIGNS)
     check_choice("normalize", normalize, NORMALS)
     network, method = find_network(model, data), find_estimator(estimator)
+    last = find_end(network, output)
+    index = np.atleast_1d(np.asarray(rows, np.intp))
+    found = collect(network, as_feed(network, data), pool=pool, batch=batch, most_inputs=most_inputs)
+    return multiply_points(network, found, index, last, method, signs, normalize)
+
+
+def find_end(network: Network, output: str | None) -> str:
+    """Return the layer whose units are explained: the one named, or the only one that outputs come from.
+
+    Raises
+    ------
+    ottava.errors.UsageError
+        If there is no such layer, or several to choose from.
+    """
     ends = find_ends(network)
     if output is None and len(ends) != 1:
         raise UsageError("the network has several outputs", expected="output, one of " + ", ".join(ends))
-    last = ends[0] if output is None else check_choice("output", output, tuple(layer.name for layer in network.layers))
-    index = np.atleast_1d(np.asarray(rows, np.intp))
-    found = collect(network, as_feed(network, data), pool=pool, batch=batch, most_inputs=most_inputs)
+    return ends[0] if output is None else check_choice("output", output, tuple(layer.name for layer in network.layers))
+
+
+def multiply_points(
+    network: Network,
+    found: Activations,
+    rows: NDArray[np.intp],
+    output: str,
+    estimator: Estimator,
+    signs: str,
+    normalize: str,
+) -> dict[str, NDArray[np.float64]]:
+    """Return maps of samples whose activations are known; see :func:`attribute_samples`."""
     sizes = {layer.name: found.values[layer.name].shape[1] for layer in network.layers}
-    links = {
-        (source.name, reader.name): pointwise_information(
-            found.values[source.name], found.values[reader.name], index, estimator=method
-        )
-        for source, reader in iter_links(network.layers)
-    }
-    if signs != "signed":
-        links = {pair: np.abs(nats) if signs == "absolute" else np.maximum(nats, 0) for pair, nats in links.items()}
-    maps: dict[str, NDArray[np.float64]] = {}
-    for start in network.inputs:
-        sums = [
-            sum_paths(sizes, {pair: nats[k] for pair, nats in links.items()}, start, normalize=normalize).get(last)
-            for k in range(len(index))
-        ]
-        if reached := [values for values in sums if values is not None]:
-            maps[start] = np.stack(reached).reshape(len(index), *found.shapes[start], -1)
-    return maps
+    links = list(iter_links(network.layers))
+    held = 8 * sum(sizes[source.name] * sizes[reader.name] for source, reader in links)
+    block = max(1, _MOST_BYTES // held)
+    maps: dict[str, list[NDArray[np.float64]]] = {}
+    for begin in range(0, len(rows), block):
+        part = rows[begin : begin + block]
+        nats = {
+            (source.name, reader.name): pointwise_information(
+                found.values[source.name], found.values[reader.name], part, estimator=estimator
+            )
+            for source, reader in links
+        }
+        if signs != "signed":
+            nats = {pair: np.abs(v) if signs == "absolute" else np.maximum(v, 0) for pair, v in nats.items()}
+        for start in network.inputs:
+            for k in range(len(part)):
+                of_sample = {pair: values[k] for pair, values in nats.items()}
+                if (reached := sum_paths(sizes, of_sample, start, normalize=normalize).get(output)) is not None:
+                    maps.setdefault(start, []).append(reached)
+    return {start: np.stack(each).reshape(len(rows), *found.shapes[start], -1) for start, each in maps.items()}

@@ -83,8 +83,8 @@ def rank_columns(values: NDArray[np.float64]) -> NDArray[np.float64]:
 def bin_columns(ranks: NDArray[np.float64], bins: int) -> NDArray[np.uint8]:
     """Return the bin of each value, from 0 on: bins of about as many samples each.
 
-    Equal values are never parted. One that makes up a ``1 / bins`` of a column or more, such as the 0 of a rectifier,
-    has a bin of its own.
+    Equal values are never parted. One that makes up a ``1 / bins`` of a column or more and is its least, such as the 0
+    of a rectifier, or its largest, has a bin of its own; between others, one that makes up twice as much.
 
     Parameters
     ----------

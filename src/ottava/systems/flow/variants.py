@@ -15,8 +15,9 @@ __all__ = ["Variants"]
 class Variants:
     """Variants of one sample.
 
-    Numbers with fractions are faded towards the least that is found along their longest axis (a spectrogram's floor);
-    whole numbers, which are symbols, are exchanged for those at other places along the first axis (another bar's).
+    Numbers with fractions are faded towards what a twentieth along their longest axis stays below (a spectrogram's
+    floor); whole numbers, which are symbols, are exchanged for those at other places along the first axis (another
+    bar's), or along the second if the first has one place.
 
     Parameters
     ----------
@@ -50,13 +51,18 @@ class Variants:
         """In how many parts the axes of each input are cut."""
         self._kept: dict[str, NDArray[np.bool_]] = {}
         self._others: dict[str, NDArray[np.intp]] = {}
+        self._floors: dict[str, NDArray[Any]] = {}
         for name, array in self._inputs.items():
             shape = tuple(map(min, (parts or {}).get(name) or _parts(array.shape, most_parts), array.shape))
             self.shapes[name] = shape
             self._kept[name] = rng.random((count, *shape)) < keep
             self._kept[name][0] = True
-            if array.dtype.kind != "f":
-                self._others[name] = rng.integers(0, max(len(array), 1), (count, *shape))
+            if array.dtype.kind == "f":
+                longest = int(np.argmax(array.shape))
+                self._floors[name] = np.quantile(array, 0.05, axis=longest, keepdims=True).astype(array.dtype)
+            else:
+                places = array.shape[_along(array)] if array.ndim else 1
+                self._others[name] = rng.integers(0, max(places, 1), (count, *shape))
 
     def masks(self, rows: slice) -> dict[str, NDArray[np.float32]]:
         """Return which parts of variants are as they were, 1 or 0, (variants, parts) by name of the input.
@@ -79,12 +85,15 @@ class Variants:
         array, kept = self._inputs[name], self._kept[name][rows]
         spread = _spread(kept, array.shape)
         if name not in self._others:
-            longest = int(np.argmax(array.shape))
-            floor = np.quantile(array, 0.05, axis=longest, keepdims=True).astype(array.dtype)
-            return np.asarray(np.where(spread, array, floor))
+            return np.asarray(np.where(spread, array, self._floors[name]))
         place = _spread(self._others[name][rows], array.shape)
-        others = np.take_along_axis(array[None], place.reshape(len(place), *array.shape), axis=1)
+        others = np.take_along_axis(array[None], place.reshape(len(place), *array.shape), axis=1 + _along(array))
         return np.asarray(np.where(spread, array, others))
+
+
+def _along(array: NDArray[Any]) -> int:
+    """Return the axis along which symbols are exchanged."""
+    return int(array.ndim > 1 and len(array) == 1)
 
 
 def _parts(shape: tuple[int, ...], most: int) -> tuple[int, ...]:

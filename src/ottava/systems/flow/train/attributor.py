@@ -10,9 +10,12 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor, nn
 
 from ottava.errors import InputError, UsageError
-from ottava.systems.flow.activations import Pool
-from ottava.systems.flow.estimators import Estimator
-from ottava.systems.flow.points import attribute_samples
+from ottava.results import check_choice
+from ottava.systems.flow.activations import Activations, Pool, as_feed, collect
+from ottava.systems.flow.estimators import Estimator, find_estimator
+from ottava.systems.flow.paths import NORMALS
+from ottava.systems.flow.points import SIGNS, find_end, multiply_points
+from ottava.systems.flow.train.trace import TorchNetwork, find_arguments
 
 __all__ = ["FlowAttribution"]
 
@@ -23,42 +26,60 @@ class FlowAttribution:
     Parameters
     ----------
     model : torch.nn.Module
-        Takes one tensor, samples first, and returns one number for each class.
-    data : array_like or Tensor, shape (samples, ...)
-        What is usual: information is a property of many samples. A hundred or more.
+        Samples come first in all that it takes, and in what it returns, one number for each class. It is run on the
+        data once; later changes of it are not seen.
+    data : array_like or Tensor, shape (samples, ...), or tuple of those
+        What is usual: information is a property of many samples. A hundred or more; of a module that takes several
+        tensors, as many of each.
+    output : str or None
+        Name of the layer whose units are the classes; needed where the module has several ends.
     estimator, pool, signs, normalize
         See :func:`ottava.systems.flow.points.attribute_samples`.
+
+    Raises
+    ------
+    ottava.errors.InputError, ottava.errors.UsageError
+        As :func:`ottava.systems.flow.points.attribute_samples` does.
     """
 
     def __init__(
         self,
         model: nn.Module,
-        data: ArrayLike | Tensor,
+        data: ArrayLike | Tensor | tuple[ArrayLike | Tensor, ...],
         *,
+        output: str | None = None,
         estimator: str | Estimator = "gaussian-copula",
         pool: str | Pool = "mean",
         signs: str = "signed",
         normalize: str = "layer",
     ) -> None:
         self.forward_func = model
-        self.data = data.detach().cpu().numpy() if isinstance(data, Tensor) else np.asarray(data)
-        self._options: dict[str, Any] = {"estimator": estimator, "pool": pool, "signs": signs, "normalize": normalize}
+        given = data if isinstance(data, tuple) else (data,)
+        self.data = dict(zip(find_arguments(model), map(_as_array, given), strict=False))
+        self._options = (
+            find_estimator(estimator),
+            check_choice("signs", signs, SIGNS),
+            check_choice("normalize", normalize, NORMALS),
+        )
+        self._pool = pool
+        self._network = TorchNetwork(model, self.data)
+        self._output = find_end(self._network, output)
+        self._usual = collect(self._network, as_feed(self._network, self.data), pool=pool)
 
-    def attribute(self, inputs: Tensor, target: int | Tensor | list[int] | None = None) -> Tensor:
+    def attribute(self, inputs: Tensor | tuple[Tensor, ...], target: int | Tensor | list[int] | None = None) -> Any:
         """Return what each value of each input speaks for a class.
 
         Parameters
         ----------
-        inputs : Tensor, shape (n, ...)
-            Samples to explain.
+        inputs : Tensor, shape (n, ...), or tuple of Tensor
+            Samples to explain. Each is looked at among the data, and knows nothing of the others.
         target : int, Tensor or list of int, or None
             The class, one for all or one for each; needed where there are several.
 
         Returns
         -------
-        Tensor
-            Of the inputs' shape, dtype and device. Inputs of more than 4096 values each share it among blocks of
-            neighbours.
+        Tensor or tuple of Tensor
+            Of the inputs' shape and device. Inputs of more than 4096 values each share it among blocks of neighbours.
 
         Raises
         ------
@@ -67,17 +88,39 @@ class FlowAttribution:
         ottava.errors.UsageError
             If there is no such class, or none was named of several.
         """
-        samples = inputs.detach().cpu().numpy()
-        if samples.shape[1:] != self.data.shape[1:]:
-            raise InputError(
-                "inputs are unlike the data", found=str(samples.shape), expected=f"(n, *{self.data.shape[1:]})"
+        given = inputs if isinstance(inputs, tuple) else (inputs,)
+        samples = {name: _as_array(tensor) for name, tensor in zip(self.data, given, strict=False)}
+        shapes = {name: array.shape[1:] for name, array in samples.items()}
+        expected = {name: array.shape[1:] for name, array in self.data.items()}
+        if len(given) != len(self.data) or shapes != expected:
+            found = ", ".join(str(tuple(tensor.shape)) for tensor in given)
+            wanted = ", ".join(f"(n, {str(shape)[1:]}" for shape in expected.values())
+            raise InputError("inputs are unlike the data", found=found, expected=wanted)
+        n = len(given[0])
+        count = self._usual.values[self._output].shape[1]
+        classes = _classes(target, n, count)
+        found_maps: dict[str, list[NDArray[np.float64]]] = {name: [] for name in samples}
+        if n:
+            one = collect(self._network, as_feed(self._network, samples), pool=self._pool)
+        for i in range(n):
+            among = {k: np.concatenate([one.values[k][i : i + 1], usual]) for k, usual in self._usual.values.items()}
+            maps = multiply_points(
+                self._network, Activations(among, one.shapes), np.zeros(1, np.intp), self._output, *self._options
             )
-        n = len(samples)
-        every = np.concatenate([samples, self.data])
-        (maps,) = attribute_samples(self.forward_func, every, np.arange(n), **self._options).values()
-        classes = _classes(target, n, maps.shape[-1])
-        chosen = np.stack([maps[i, ..., k] for i, k in enumerate(classes)]) if n else np.zeros((0, *maps.shape[1:-1]))
-        return torch.from_numpy(_finer(chosen, samples.shape)).to(inputs.device, inputs.dtype)
+            for name, shape in shapes.items():
+                of_class = maps[name][..., classes[i]] if name in maps else np.zeros((1, *one.shapes[name]))
+                found_maps[name].append(_finer(of_class, (1, *shape)))
+        tensors = tuple(
+            torch.from_numpy(np.concatenate(each) if each else np.zeros((0, *shapes[name]))).to(
+                tensor.device, tensor.dtype if tensor.is_floating_point() else torch.float32
+            )
+            for (name, each), tensor in zip(found_maps.items(), given, strict=True)
+        )
+        return tensors if isinstance(inputs, tuple) else tensors[0]
+
+
+def _as_array(values: ArrayLike | Tensor) -> NDArray[Any]:
+    return values.detach().cpu().numpy() if isinstance(values, Tensor) else np.asarray(values)
 
 
 def _classes(target: int | Tensor | list[int] | None, n: int, count: int) -> list[int]:

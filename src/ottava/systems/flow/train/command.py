@@ -17,7 +17,7 @@ from lightning.pytorch import LightningDataModule, LightningModule, Trainer
 from torch import Tensor, nn
 
 from ottava.errors import TrainingError, UsageError
-from ottava.io.files import check_output
+from ottava.io.files import atomic_write, check_output
 from ottava.results import FlowMap
 from ottava.spec import find_spec, resolve
 from ottava.systems.flow.measure import information_flow
@@ -162,13 +162,14 @@ def measure_worth(subject: Subject, by: str, inputs: Inputs, *, seed: int = 0) -
 
 
 def _flow(subject: Subject, module: nn.Module, seed: int) -> FlowMap:
-    """Return the flow through a module; windows of other lengths than the first batch's are cut, or left out."""
+    """Return the flow through a module; windows of several lengths are cut to the shortest."""
     every = subject.inputs()
-    length = min(value.shape[1] for inputs in every for value in inputs.values())
-    data = {
-        name: np.concatenate([inputs[name][:, :length].numpy() for inputs in every])[:_SAMPLES] for name in every[0]
-    }
-    return information_flow(module, data, estimator="gaussian-copula", batch=16, seed=seed)
+    data = {}
+    for name in every[0]:
+        arrays = [inputs[name].numpy() for inputs in every]
+        shortest = tuple(slice(min(sizes)) for sizes in zip(*(array.shape[1:] for array in arrays), strict=True))
+        data[name] = np.concatenate([array[(slice(None), *shortest)] for array in arrays])[:_SAMPLES]
+    return information_flow(module, data, estimator="gaussian-copula", rate=None, batch=16, seed=seed)
 
 
 def _running(subject: Subject) -> Callable[[nn.Module], None]:
@@ -195,7 +196,7 @@ def _loss(subject: Subject) -> Callable[[nn.Module], Tensor]:
 
 
 def main(argv: Sequence[str]) -> int:
-    """Run ``ottava prune SYSTEM --checkpoint PATH --out WEIGHTS``.
+    """Run ``ottava prune SYSTEM --checkpoint PATH --out WEIGHTS``: weights, and beside them a card, ``.md``.
 
     Parameters
     ----------
@@ -213,19 +214,35 @@ def main(argv: Sequence[str]) -> int:
         If arguments make no sense, or it cannot be done.
     """
     given = _parser().parse_args(argv[1:])
-    check_output(given.out, force=given.force)
+    card = Path(given.out).with_suffix(".md")
+    for path in (given.out, card):
+        check_output(path, force=given.force)
     subject = open_subject(given.system, given.checkpoint, given.data)
     before = subject.validate()
     pruned = prune_subject(subject, given.share, given.by, seed=given.seed)
     after = subject.validate()
-    _say(f"{pruned.saved:.1%} of {pruned.multiply_adds_before:,} multiply-adds are gone, worth measured by {given.by}:")
+    said = f"{pruned.saved:.1%} of {pruned.multiply_adds_before:,} multiply-adds are gone, worth measured by {given.by}"
+    _say(f"{said}:")
     for name, units in pruned.removed.items():
         _say(f"  {name}: {len(units)} units")
     for name, value in before.items():
         _say(f"  {name}: {value:.4f}, now {after[name]:.4f}")
     subject.task.save_weights(given.out)
-    _say(f"{given.out} is written. Go on with: ottava train {given.system} --model.initial_weights {given.out} ...")
+    lines = [
+        f"# {Path(given.out).name}\n",
+        f"The network of {given.system} in {given.checkpoint}, smaller: {said} (seed {given.seed}).\n",
+        _table(("validation", "before", "after"), [(k, f"{v:.4f}", f"{after[k]:.4f}") for k, v in before.items()]),
+        _table(("layer", "units that went"), [(name, str(len(units))) for name, units in pruned.removed.items()]),
+    ]
+    with atomic_write(card, force=given.force) as file:
+        file.write("\n".join(lines).encode())
+    _say(f"{given.out} is written, and {card} about it.")
+    _say(f"Go on with: ottava train {given.system} --model.initial_weights {given.out} ...")
     return 0
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    return "".join(f"| {' | '.join(cells)} |\n" for cells in (head, ["---"] * len(head), *rows))
 
 
 class _Parser(argparse.ArgumentParser):

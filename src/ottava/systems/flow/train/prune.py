@@ -15,11 +15,11 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from ottava.errors import InputError, UsageError
-from ottava.systems.flow.activations import find_ends
+from ottava.systems.flow.activations import as_feed, collect, find_ends
 from ottava.systems.flow.estimators import Estimator
 from ottava.systems.flow.measure import information_flow
 from ottava.systems.flow.train.scores import Loss, link_scores, measure_links, prunable_layers, unit_scores
-from ottava.systems.flow.train.trace import TorchNetwork
+from ottava.systems.flow.train.trace import TorchNetwork, as_tensor
 
 __all__ = [
     "Inputs", "Pruned", "count_multiply_adds", "measure_inputs", "prune", "prune_links", "prune_units", "pruning_curve",
@@ -111,32 +111,68 @@ def prune(
     ottava.errors.InputError, ottava.errors.UsageError
         As :func:`prune_units`, :func:`prune_links` and :func:`.measure.information_flow` do.
     """
-    network = TorchNetwork(model, data)
-    ends = find_ends(network)
-    samples = torch.as_tensor(data[:1], dtype=next(model.parameters()).dtype)
-    inputs = measure_inputs(model, lambda m: [m(part) for part in _parts(model, data, batch)])
-    flow = information_flow(network, data, estimator=estimator, batch=batch, seed=seed) if by.endswith("flow") else None
-    if structured:
-        worth = unit_scores(model, by, flow=flow, inputs=inputs.size, loss=loss, seed=seed)
-        pruned = prune_units(model, samples, worth, share, keep=ends if keep is None else keep, inputs=inputs)
-    else:
-        links = measure_links(model, data, estimator=estimator, batch=batch) if by.endswith("flow") else None
-        worth = link_scores(model, by, information=links, inputs=inputs.size, loss=loss, seed=seed)
-        dead = {}
-        if flow is not None:
-            hidden = [name for name in flow.layers if name in worth and name not in ends]
-            dead = {name: np.flatnonzero(flow.information[flow.layer == name] == 0).tolist() for name in hidden}
-        before = count_multiply_adds(model, samples)
-        pruned = Pruned(prune_links(model, worth, share, dead=dead), dead, before, before)
+    worth = _measure_worth(model, data, by, structured, loss, estimator, batch, seed)
+    pruned = worth.prune(share, keep)
     if tune is not None:
         tune(pruned.model)
     return pruned
 
 
-def _parts(model: nn.Module, data: NDArray[Any], batch: int) -> Iterator[Tensor]:
-    like = next(model.parameters())
+class _TooMuchError(InputError):
+    """So much cannot be removed."""
+
+
+@dataclass(frozen=True)
+class _Worth:
+    """What units or links of a module are worth, measured once for all shares."""
+
+    model: nn.Module
+    example: Tensor
+    structured: bool
+    scores: Mapping[str, Tensor]
+    inputs: Inputs
+    ends: tuple[str, ...]
+
+    def prune(self, share: float, keep: Sequence[str] | None) -> Pruned:
+        if self.structured:
+            kept = self.ends if keep is None else keep
+            return prune_units(self.model, self.example, self.scores, share, keep=kept, inputs=self.inputs)
+        before = count_multiply_adds(self.model, self.example)
+        silent = {name: np.flatnonzero(size == 0).tolist() for name, size in self.inputs.size.items()}
+        return Pruned(prune_links(self.model, self.scores, share, silent=silent), {}, before, before)
+
+
+def _measure_worth(
+    model: nn.Module,
+    data: NDArray[Any],
+    by: str,
+    structured: bool,
+    loss: Loss | None,
+    estimator: str | Estimator,
+    batch: int,
+    seed: int,
+) -> _Worth:
+    network = TorchNetwork(model, data)
+    feed = as_feed(network, data)
+    inputs = measure_inputs(model, lambda m: [m(as_tensor(part, m)) for part in _parts(data, batch)])
+    flow = None
+    if by.endswith("flow") and structured:
+        # All estimates count, chance too: links that are set to 0 could not be put in an order.
+        flow = information_flow(network, data, estimator=estimator, rate=None, batch=batch, seed=seed)
+    if structured:
+        scores = unit_scores(model, by, flow=flow, inputs=inputs.size, loss=loss, seed=seed)
+        for name, values in collect(network, feed, batch=batch).values.items():
+            if name in scores and len(scores[name]) == values.shape[1]:
+                scores[name][np.ptp(values, axis=0) == 0] = -1  # what always says the same goes first
+    else:
+        links = measure_links(model, data, estimator=estimator, batch=batch) if by.endswith("flow") else None
+        scores = link_scores(model, by, information=links, inputs=inputs.size, loss=loss, seed=seed)
+    return _Worth(model, as_tensor(data[:1], model), structured, scores, inputs, find_ends(network))
+
+
+def _parts(data: NDArray[Any], batch: int) -> Iterator[NDArray[Any]]:
     for begin in range(0, len(data), batch):
-        yield torch.as_tensor(data[begin : begin + batch], dtype=like.dtype, device=like.device)
+        yield data[begin : begin + batch]
 
 
 def pruning_curve(
@@ -146,7 +182,13 @@ def pruning_curve(
     *,
     shares: Sequence[float] = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9),
     measures: Sequence[str] = ("weighted-flow", "flow", "magnitude", "activation"),
-    **options: Any,
+    structured: bool = True,
+    keep: Sequence[str] | None = None,
+    loss: Loss | None = None,
+    tune: Callable[[nn.Module], object] | None = None,
+    estimator: str | Estimator = "binned",
+    batch: int = 64,
+    seed: int = 0,
 ) -> list[dict[str, Any]]:
     """Return how well a module does the smaller it is, by several measures of worth.
 
@@ -159,22 +201,30 @@ def pruning_curve(
     shares : sequence of float
         Shares that go.
     measures : sequence of str
-        Of :data:`.scores.MEASURES`.
-    **options
-        Of :func:`prune`.
+        Of :data:`.scores.MEASURES`; ``"taylor"`` needs a loss.
+    structured, keep, loss, tune, estimator, batch, seed
+        See :func:`prune`.
 
     Returns
     -------
     list of dict
-        ``by``, ``share``, ``saved`` (of the multiply-adds) and ``value``, for each that can be had.
+        ``by``, ``share``, ``saved`` (of the multiply-adds) and ``value``, for each share that can go.
+
+    Raises
+    ------
+    ottava.errors.InputError, ottava.errors.UsageError
+        As :func:`prune` does.
     """
     rows = [{"by": "", "share": 0.0, "saved": 0.0, "value": float(judge(model))}]
     for by in measures:
+        worth = _measure_worth(model, data, by, structured, loss, estimator, batch, seed)
         for share in shares:
             try:
-                pruned = prune(model, data, share, by=by, **options)
-            except InputError:
-                break  # so much cannot be removed
+                pruned = worth.prune(share, keep)
+            except _TooMuchError:
+                break
+            if tune is not None:
+                tune(pruned.model)
             rows.append({"by": by, "share": share, "saved": pruned.saved, "value": float(judge(pruned.model))})
     return rows
 
@@ -212,7 +262,12 @@ def measure_inputs(model: nn.Module, run: Callable[[nn.Module], object]) -> Inpu
 
 
 def prune_links(
-    model: nn.Module, scores: Mapping[str, Tensor], share: float, *, dead: Mapping[str, Sequence[int]] | None = None
+    model: nn.Module,
+    scores: Mapping[str, Tensor],
+    share: float,
+    *,
+    dead: Mapping[str, Sequence[int]] | None = None,
+    silent: Mapping[str, Sequence[int]] | None = None,
 ) -> nn.Module:
     """Return a copy of a module in which the links that are worth least are 0, and nothing else has changed.
 
@@ -227,7 +282,10 @@ def prune_links(
     share : float
         Share of these links, from 0 to 1.
     dead : dict of str to sequence of int or None
-        Units, by layer, whose links and biases go whatever the share.
+        Units, by layer, whose own links and biases go whatever the share. Nothing is lost if they always say 0, and say
+        it without them, too: behind a norm of batches they may not.
+    silent : dict of str to sequence of int or None
+        Inputs, by the layer that reads them, that are always 0: their links go whatever the share, and nothing is lost.
     """
     if not 0 <= share <= 1:
         raise UsageError(f"share is {share:g}", expected="from 0 to 1")
@@ -240,6 +298,8 @@ def prune_links(
             layers[name].weight[list(units)] = 0
             if layers[name].bias is not None:
                 layers[name].bias[list(units)] = 0
+        for name, places in (silent or {}).items():
+            layers[name].weight[:, list(places)] = 0
         every = torch.cat([values.flatten() for values in scores.values()])
         count = round(share * len(every))
         # Sorted stably: of links of the same worth, the first go first.
@@ -270,7 +330,7 @@ def prune_units(
     Parameters
     ----------
     model : torch.nn.Module
-        The module; inputs and outputs keep their sizes.
+        The module.
     example : Tensor or tuple of Tensor
         Arguments of its ``forward``.
     scores : dict of str to Tensor, shape (units,)
@@ -278,10 +338,10 @@ def prune_units(
     share : float
         Share of the multiply-adds that is to go, above 0, below 1.
     keep : sequence of str
-        Layers that keep all their units.
+        Layers that keep all their units. Name those that the outputs come from, or they lose units, too.
     inputs : Inputs or None
         When given, what a unit said on average is added to the biases of those that read it; for units that always say
-        the same, nothing is then lost.
+        the same, nothing is then lost, but at the border of convolutions that fill up with zeros.
     least : int
         Units that each layer keeps.
 
@@ -312,7 +372,7 @@ def prune_units(
         else:
             low = count + 1
     if best is None:
-        raise InputError("so much cannot be removed", found=f"{share:.0%} asked for", expected="a smaller share")
+        raise _TooMuchError("so much cannot be removed", found=f"{share:.0%} asked for", expected="a smaller share")
     return Pruned(*best, before)
 
 
@@ -404,7 +464,9 @@ def _remove(
                     left[reader] = np.delete(left[reader], list(places))
             group.prune()
         removed[name] = units
-    return pruned.train(model.training), removed
+    for part_name, part in model.named_modules():  # tracing has put all in evaluation mode
+        layers[part_name].training = part.training
+    return pruned, removed
 
 
 def _fold(layer: nn.Module, places: Sequence[int], mean: NDArray[np.float64]) -> None:

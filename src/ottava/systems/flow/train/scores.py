@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
+from torch.nn.utils.parametrize import is_parametrized
 
 from ottava.errors import UsageError
 from ottava.results import FlowMap, check_choice
@@ -17,13 +18,14 @@ from ottava.systems.flow.activations import as_feed, collect
 from ottava.systems.flow.estimators import Estimator
 from ottava.systems.flow.information import pairwise_information
 from ottava.systems.flow.measure import map_flow
-from ottava.systems.flow.train.trace import TorchNetwork
+from ottava.systems.flow.train.trace import TorchNetwork, as_tensor, name_called
 
 __all__ = ["MEASURES", "Loss", "link_scores", "measure_links", "prunable_layers", "unit_scores"]
 
 MEASURES: tuple[str, ...] = ("flow", "weighted-flow", "magnitude", "taylor", "activation", "random")
 """Information that flows through; the same, passed on by information times size of weights times size of what comes in;
-size of weights; weight times gradient (first order); size of weights times size of what comes in; chance."""
+size of weights; size of the sum of weights times gradients, which is how the loss changes without them, to first order;
+size of weights times size of what comes in; chance."""
 
 _PRUNABLE = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
 
@@ -31,11 +33,11 @@ Loss = Callable[[nn.Module], Tensor]
 
 
 def prunable_layers(model: nn.Module) -> dict[str, nn.Module]:
-    """Return the dense layers and ungrouped convolutions of a module, by name."""
+    """Return the dense layers and ungrouped convolutions of a module, by name; not those with parametrised weights."""
     return {
         name: layer
         for name, layer in model.named_modules()
-        if isinstance(layer, _PRUNABLE) and getattr(layer, "groups", 1) == 1
+        if isinstance(layer, _PRUNABLE) and getattr(layer, "groups", 1) == 1 and not is_parametrized(layer)
     }
 
 
@@ -67,24 +69,30 @@ def measure_links(
     network = TorchNetwork(model, data)
     units = collect(network, as_feed(network, data), batch=batch).values
     seen: dict[str, list[NDArray[Any]]] = {}
+    fresh: set[str] = set()  # layers not called yet: of one that is called again, the first call counts
 
     def watch(name: str, dense: bool) -> Callable[..., None]:
         def add(_: nn.Module, given: tuple[Tensor, ...]) -> None:
+            if name not in fresh:
+                return
+            fresh.remove(name)
             x = given[0].detach()
             pooled = x.flatten(1, -2).mean(1) if dense and x.ndim > 2 else x if dense else x.flatten(2).mean(2)
             seen.setdefault(name, []).append(pooled.cpu().numpy())
 
         return add
 
-    layers = {name: layer for name, layer in prunable_layers(model).items() if name in units}
-    for name, layer in layers.items():
-        layer.register_forward_pre_hook(watch(name, isinstance(layer, nn.Linear)))
-    like = next(model.parameters())
+    layers = prunable_layers(model)
+    called = {name: called for name in layers if (called := name_called(name, network.inputs)) in units}
+    for name in called:
+        layers[name].register_forward_pre_hook(watch(name, isinstance(layers[name], nn.Linear)))
     with torch.no_grad():
         for begin in range(0, len(data), batch):
-            model(torch.as_tensor(data[begin : begin + batch], dtype=like.dtype, device=like.device))
+            fresh.update(called)
+            model(as_tensor(data[begin : begin + batch], model))
     return {
-        name: pairwise_information(np.concatenate(seen[name]), units[name], estimator=estimator).T for name in layers
+        name: pairwise_information(np.concatenate(seen[name]), units[key], estimator=estimator).T
+        for name, key in called.items()
     }
 
 
@@ -139,11 +147,7 @@ def link_scores(
     if measure == "taylor":
         if loss is None:
             raise UsageError("taylor needs a loss")
-        gradients = torch.autograd.grad(loss(model), [layer.weight for layer in layers.values()], allow_unused=True)
-        return {
-            name: _over_taps((layer.weight * (0 if g is None else g)).detach())
-            for (name, layer), g in zip(layers.items(), gradients, strict=True)
-        }
+        return {name: change.abs() for name, change in _changes(model, loss).items()}
     found = {name: _over_taps(layer.weight.detach()) for name, layer in layers.items()}
     if measure == "activation":
         if inputs is None:
@@ -154,6 +158,18 @@ def link_scores(
             if name in inputs
         }
     return found
+
+
+def _changes(model: nn.Module, loss: Loss) -> dict[str, Tensor]:
+    """Return by how much the loss would fall without each link, to first order: (outputs, inputs) by layer."""
+    layers = prunable_layers(model)
+    gradients = torch.autograd.grad(loss(model), [layer.weight for layer in layers.values()], allow_unused=True)
+    return {
+        name: (layer.weight * (0 if g is None else g)).detach().flatten(2).sum(2)
+        if layer.weight.ndim > 2
+        else (layer.weight * (0 if g is None else g)).detach()
+        for (name, layer), g in zip(layers.items(), gradients, strict=True)
+    }
 
 
 def _over_taps(weight: Tensor) -> Tensor:
@@ -174,7 +190,8 @@ def unit_scores(
 
     Parameters and errors are those of :func:`link_scores`, but for ``"flow"``, which needs a flow map. Information is
     what flows through the unit, times the number of units in its layer, so that layers of all widths can be compared.
-    Of the others, it is the sum over the unit's own links, by their layer's mean.
+    Of the others, it is the sum over the unit's own links (of ``"taylor"``, with their signs), by their layer's mean.
+    Layers that the map does not have are left out.
     """
     check_choice("measure", measure, MEASURES)
     layers = prunable_layers(model)
@@ -184,21 +201,35 @@ def unit_scores(
         if measure == "weighted-flow":
             flow = _weigh(flow, link_scores(model, "activation", inputs=inputs))
         widths = flow.layers
+        called = {name: name_called(name, _inputs_of(flow)) for name in layers}
         return {
-            name: torch.from_numpy(flow.information[flow.layer == name] * widths[name]).float()
-            if name in widths
-            else torch.zeros(layer.weight.shape[0])
+            name: torch.from_numpy(flow.information[flow.layer == called[name]] * widths[called[name]]).float()
             for name, layer in layers.items()
+            if widths.get(called[name]) == layer.weight.shape[0]
         }
-    links = link_scores(model, measure, inputs=inputs, loss=loss, seed=seed)
-    sums: dict[str, Any] = {name: values.sum(1) for name, values in links.items()}
+    if measure == "taylor" and loss is not None:
+        links = _changes(model, loss)
+    else:
+        links = link_scores(model, measure, inputs=inputs, loss=loss, seed=seed)
+    sums: dict[str, Any] = {name: values.sum(1).abs() for name, values in links.items()}
     return {name: values / values.mean().clamp(1e-12) for name, values in sums.items()}
 
 
 def _weigh(flow: FlowMap, sizes: Mapping[str, Tensor]) -> FlowMap:
     """Return a map whose links also count by how much they weigh, where a layer's inputs are its sources' units."""
     edges: dict[tuple[str, str], NDArray[np.float64]] = {}
+    readers = [reader for _, reader in flow.edges]
+    called = {name_called(name, _inputs_of(flow)): values for name, values in sizes.items()}
     for (source, reader), nats in flow.edges.items():
-        weights = sizes[reader].T.numpy() if reader in sizes else np.ones(())
-        edges[source, reader] = np.asarray(nats * (weights if weights.shape == nats.shape else 1), np.float64)
+        weights = np.ones((1, 1))
+        width = called[reader].shape[1] if reader in called else 0
+        if width and width % len(nats) == 0 and (width == len(nats) or readers.count(reader) == 1):
+            # A channel that was flattened comes in at several places, one after the other.
+            weights = called[reader].unflatten(1, (len(nats), -1)).norm(dim=2).T.numpy()
+        edges[source, reader] = np.asarray(nats * weights, np.float64)
     return map_flow(flow.layers, edges, flow.outputs)
+
+
+def _inputs_of(flow: FlowMap) -> list[str]:
+    read = {reader for _, reader in flow.edges}
+    return [name for name in flow.layers if name not in read]

@@ -1,13 +1,14 @@
 """Torch modules: their operations as steps, and their values on data.
 
 Nothing is registered on a module: while it runs, the functions of torch that it calls are watched, and which tensors go
-in and out. So any module that torch can run can be read, whatever it is made of, except one that does other things for
-other data.
+in and out, are written into or are looked at. So any module that torch can run can be read, whatever it is made of,
+except one that does other things for other data, or computes outside torch.
 """
 
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import zip_longest
@@ -23,7 +24,7 @@ from torch.utils._pytree import tree_flatten
 from ottava.errors import InputError
 from ottava.systems.flow.layers import Layer, Step, find_layers
 
-__all__ = ["TorchNetwork"]
+__all__ = ["TorchNetwork", "as_tensor", "find_arguments", "name_called"]
 
 _LAYERS: dict[str, tuple[str, tuple[int, ...]]] = {
     "linear": ("dense", (-1,)),
@@ -65,13 +66,7 @@ class TorchNetwork:
 
     def __init__(self, module: nn.Module, data: ArrayLike | Mapping[str, ArrayLike]) -> None:
         self.module = module
-        accepted = [
-            name
-            for name, parameter in inspect.signature(module.forward).parameters.items()
-            if parameter.kind in (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY)
-        ]
-        if not accepted:
-            raise InputError("the module's forward takes nothing", found=type(module).__name__)
+        accepted = find_arguments(module)
         self.inputs = tuple(map(str, data)) if isinstance(data, Mapping) else (accepted[0],)
         given = data if isinstance(data, Mapping) else {accepted[0]: data}
         first = {name: np.asarray(array)[:2] for name, array in given.items()}
@@ -113,11 +108,7 @@ class TorchNetwork:
     def _watch(
         self, feed: Mapping[str, NDArray[Any]], wanted: frozenset[str] = frozenset()
     ) -> tuple[_Record, list[str]]:
-        like = next(self.module.parameters(), torch.zeros(()))
-        tensors = {}
-        for name, array in feed.items():
-            tensor = torch.from_numpy(np.ascontiguousarray(array)).to(like.device)
-            tensors[name] = tensor.to(like.dtype) if tensor.is_floating_point() else tensor
+        tensors = {name: as_tensor(array, self.module) for name, array in feed.items()}
         record = _Record(self.module, tensors, wanted)
         try:
             with _evaluating(self.module), torch.no_grad(), record:
@@ -131,7 +122,44 @@ class TorchNetwork:
                 expected=str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__,
             ) from error
         outputs = [record.name(leaf) for leaf in tree_flatten(found)[0] if isinstance(leaf, Tensor)]
-        return record, [name for name in outputs if name is not None]
+        followed = [name for name in outputs if name is not None]
+        if not followed:
+            raise InputError(
+                "no output could be followed back to the inputs",
+                found=f"{len(outputs)} tensors",
+                expected="tensors that are made of the inputs by functions of torch",
+            )
+        return record, followed
+
+
+def find_arguments(module: nn.Module) -> list[str]:
+    """Return the names of what a module's ``forward`` takes.
+
+    Raises
+    ------
+    ottava.errors.InputError
+        If it takes nothing.
+    """
+    accepted = [
+        name
+        for name, parameter in inspect.signature(module.forward).parameters.items()
+        if parameter.kind in (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY)
+    ]
+    if not accepted:
+        raise InputError("the module's forward takes nothing", found=type(module).__name__)
+    return accepted
+
+
+def as_tensor(array: ArrayLike, module: nn.Module) -> Tensor:
+    """Return an array as a module reads it: on its device, floats of its kind, whole numbers as they are."""
+    like = next(module.parameters(), torch.zeros(()))
+    tensor = torch.from_numpy(np.ascontiguousarray(array)).to(like.device)
+    return tensor.to(like.dtype) if tensor.is_floating_point() else tensor
+
+
+def name_called(part: str, inputs: Sequence[str]) -> str:
+    """Return what a part of a module is called as a layer: an input of the same name goes first."""
+    return f"{part} 2" if part in inputs else part
 
 
 @contextmanager
@@ -154,7 +182,7 @@ class _Record(TorchFunctionMode):
         self.operations: list[str] = []
         self.kept: dict[str, NDArray[Any]] = {}
         self._wanted = wanted
-        self._owners = {id(value): name.rpartition(".")[0] for name, value in module.named_parameters()}
+        self._owners = {id(value): _owner(name) for name, value in module.named_parameters()}
         self._names: dict[int, str] = {id(tensor): name for name, tensor in inputs.items()}
         self._alive: list[Tensor] = list(inputs.values())  # or another tensor could get the same id
 
@@ -166,8 +194,15 @@ class _Record(TorchFunctionMode):
         given = [leaf for leaf in tree_flatten((args, kwargs or {}))[0] if isinstance(leaf, Tensor)]
         inputs = tuple(name for tensor in given if (name := self.name(tensor)) is not None)
         found = func(*args, **(kwargs or {}))
-        called = getattr(func, "__name__", "").strip("_")
-        results = [leaf for leaf in tree_flatten(found)[0] if isinstance(leaf, Tensor)] if called != "get" else []
+        name = getattr(func, "__name__", "")
+        called = name.strip("_")
+        results = [leaf for leaf in tree_flatten(found)[0] if isinstance(leaf, Tensor)]
+        if called == "get":  # a property, such as a transpose
+            results = [tensor for tensor in results if all(tensor is not other for other in given)]
+        elif called == "setitem" or (name.endswith("_") and not name.endswith("__")):  # written into
+            whole = args[0]._base
+            results = [args[0]] if whole is None else [args[0], whole]
+            inputs = tuple(dict.fromkeys((*inputs, *filter(None, map(self.name, results)))))
         if inputs and results:
             self._note(called, given, inputs, results)
         elif owner := next((self._owners[id(tensor)] for tensor in given if id(tensor) in self._owners), ""):
@@ -183,14 +218,25 @@ class _Record(TorchFunctionMode):
         kind, axes = _LAYERS.get(plain, ("elementwise" if plain in _ELEMENTWISE.split() else "way", ()))
         if axes and not weights:
             kind, axes = "way", ()
+        if weights and given and given[0] is weights[0] and len(axes) == 1 and plain in ("matmul", "mm", "bmm"):
+            axes = (-2,) if results[0].ndim > 1 and weights[0].ndim > 1 else axes
         outputs = []
-        for tensor in results:
-            name = f"{called} {len(self._alive)}"
+        for k, tensor in enumerate(results):
+            name = f"{called} {len(self.operations)}.{k}"
             self._names[id(tensor)] = name
             self._alive.append(tensor)
             outputs.append(name)
             if name in self._wanted:
                 self.kept[name] = tensor.detach().cpu().numpy().copy()
         owner = next((self._owners[id(w)] for w in weights if id(w) in self._owners), "")
-        self.operations.append(called)
+        self.operations.append(f"{called} {owner}")
         self.steps.append(Step(kind, owner or called, inputs, tuple(outputs), axes))
+
+
+def _owner(parameter: str) -> str:
+    """Return the name of the part of a module that a parameter belongs to, parametrised or not."""
+    return (
+        re.sub(r"\.?parametrizations\..*", "", parameter)
+        if "parametrizations." in parameter
+        else (parameter.rpartition(".")[0])
+    )
