@@ -76,7 +76,7 @@ def main() -> None:
             if given.weights:
                 given.weights.mkdir(parents=True, exist_ok=True)
                 subject.task.save_weights(given.weights / f"{given.system}_{by}_{share:g}.safetensors")
-            merge_row(given.out, row | provenance())
+            merge_row(given.out, row | provenance(), KEY)
             print({k: v for k, v in row.items() if "valid" not in k or "free" in k or "loss" in k}, flush=True)
 
 

@@ -20,7 +20,7 @@ from typing import Any
 import lightning as L
 import numpy as np
 import torch
-from structure_arms import merge_row, read_rows
+from structure_arms import KEY, merge_row, read_rows
 
 from ottava.corpora.tunes import load_tunes
 from ottava.systems.structure.train.data import SHIPPED, StructureData, TuneWindows
@@ -114,9 +114,7 @@ def main() -> None:
         for arm in ARMS:
             if given.only and arm.name not in given.only:
                 continue
-            if (arm.name, str(seed), str(given.steps)) in {
-                (row["arm"], row["seed"], row["steps"]) for row in read_rows(given.out)
-            }:
+            if (arm.name, str(seed), str(given.steps)) in {tuple(row[k] for k in KEY) for row in read_rows(given.out)}:
                 continue
             task, seconds = fit(arm, given.tunes, given.steps, seed)
             row: dict[str, Any] = {"arm": arm.name, "seed": seed, "steps": given.steps, "train_s": round(seconds, 1)}

@@ -47,9 +47,13 @@ def first_equal(symbols: Symbols) -> NDArray[np.int64]:
     return np.where(earlier.any(2), earlier.argmax(2), -1)
 
 
-def shuffle_bars(symbols: Symbols, rng: np.random.Generator) -> Symbols:
-    """Return tunes whose bars come from all over: each place keeps the bars that tunes have there, in another order."""
-    return np.stack([symbols[rng.permutation(len(symbols)), i] for i in range(symbols.shape[1])], 1)
+def shuffle_bars(symbols: Symbols, rng: np.random.Generator) -> tuple[Symbols, NDArray[np.intp]]:
+    """Return tunes whose bars come from all over, and in which of them each bar of the given tunes now is.
+
+    Each place keeps the bars that tunes have there, in another order.
+    """
+    order = np.stack([rng.permutation(len(symbols)) for _ in range(symbols.shape[1])], 1)
+    return np.take_along_axis(symbols, order[..., None], 0), np.argsort(order, 0)
 
 
 def reconstruction(coder: Coder, symbols: Symbols, coded: Coded) -> dict[str, NDArray[np.float64]]:
@@ -141,19 +145,23 @@ def edits(coder: Coder, symbols: Symbols, coded: Coded, rng: np.random.Generator
 def attention_at_repeats(symbols: Symbols, coded: Coded) -> list[dict[str, Any]]:
     """Return of each head how much it looks at the first occurrence from repeats, and chance and control.
 
-    The control is how much bars at the same place that repeat nothing look at that same distance.
+    The control is how much bars at the same place that repeat nothing look at that same distance. ``every`` is how much
+    it looks at all earlier bars that are equal, and ``every_chance`` how much of what can be seen those are.
     """
     source = first_equal(symbols)
+    equal = (symbols[:, :, None] == symbols[:, None]).all(3)
     found = []
     for name, weights in coded.attention.items():
         for head in range(weights.shape[1]):
-            mass, chance, control = [], [], []
+            mass, chance, control, every, every_chance = [], [], [], [], []
             for t, i in np.argwhere(source >= 0):
                 j = source[t, i]
                 others = np.flatnonzero(source[:, i] < 0)
                 mass.append(weights[t, head, i, j])
                 chance.append(1 / (i + 1))
                 control.append(weights[others, head, i, j].mean() if len(others) else np.nan)
+                every.append(weights[t, head, i, :i][equal[t, i, :i]].sum())
+                every_chance.append(equal[t, i, :i].sum() / (i + 1))
             found.append(
                 {
                     "attention": name,
@@ -161,6 +169,8 @@ def attention_at_repeats(symbols: Symbols, coded: Coded) -> list[dict[str, Any]]
                     "mass": float(np.mean(mass)),
                     "chance": float(np.mean(chance)),
                     "control": float(np.nanmean(control)),
+                    "every": float(np.mean(every)),
+                    "every_chance": float(np.mean(every_chance)),
                 }
             )
     return found

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -71,8 +72,8 @@ def main() -> None:
     given = parser.parse_args()
     items = [tune for source in SHIPPED for tune in load_tunes(given.tunes / f"{source}.npz") if tune.split == "test"]
     symbols = to_paper(beginnings(items))
-    row = {"arm": "shipped", "seed": 0, "steps": "", "parameters": read_card(find_spec("structure")).parameters}
-    row |= {"tunes": len(symbols)}
+    parameters = read_card(find_spec("structure")).parameters
+    row: dict[str, Any] = {"arm": "shipped", "seed": 0, "steps": "", "parameters": parameters, "tunes": len(symbols)}
     row |= {k: round(v, 5) if isinstance(v, float) else v for k, v in judge(ShippedCoder(), symbols, 5).items()}
     merge_row(given.out, row | provenance())
     print({k: row[k] for k in ("tunes", "free", "gap", "nats", "repeat_ratio", "follow_whole", "follow_elsewhere")})

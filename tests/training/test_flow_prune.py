@@ -306,6 +306,23 @@ def test_the_given_module_stays_as_it_was(net):
     assert net.a.weight.shape == (8, 1, 3, 3)
 
 
+def test_a_forward_that_relies_on_sizes_is_named():
+    class Sized(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.a, self.b, self.out = nn.Linear(6, 8), nn.Linear(8, 8), nn.Linear(8, 2)
+
+        def forward(self, x):
+            return self.out(F.relu(self.b(F.relu(self.a(x)).reshape(-1, 2, 4).flatten(1))))
+
+    data = np.random.default_rng(0).normal(size=(60, 6)).astype(np.float32)
+    torch.manual_seed(0)
+    with pytest.raises(InputError, match="cannot run without") as caught:
+        prune(Sized(), data, 0.5)
+    assert "relies on, of" in str(caught.value.expected)
+    assert prune(Sized(), data, 0.3, keep=["a", "out"]).model.a.weight.shape == (8, 6)
+
+
 def test_what_cannot_be_pruned_is_refused(net):
     x, scores = torch.from_numpy(images()), unit_scores(net, "magnitude")
     with pytest.raises(InputError, match="so much cannot be removed"):

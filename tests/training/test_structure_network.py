@@ -19,7 +19,7 @@ from ottava.corpora.tunes import (
     save_tunes,
     unpack_chords,
 )
-from ottava.errors import InputError, OutputError
+from ottava.errors import InputError, OutputError, TrainingError
 from ottava.systems.structure.decode import mix, write_bars
 from ottava.systems.structure.lines import (
     NO_PITCH,
@@ -43,6 +43,7 @@ from ottava.systems.structure.train.network import (
     target_probabilities,
     write_forced,
 )
+from ottava.systems.structure.train.task import StructureTask
 
 
 @pytest.fixture(scope="module", params=[{}, {"apart": True}, {"pointing": False}, {"likeness": False}])
@@ -340,3 +341,8 @@ def test_nats_of_hidden_codes_are_those_of_torchs_own_mixture():
     )
     torch.testing.assert_close(hidden_nats(drawn, weight, mean, deviation), -mixture.log_prob(drawn))
     assert NO_PITCH == 0
+
+
+def test_a_network_that_is_told_chords_is_not_exported():
+    with pytest.raises(TrainingError, match="told chords"):
+        StructureTask(width=16, heads=2, code=4, layers=1, hidden=16, chords=True).export_module()

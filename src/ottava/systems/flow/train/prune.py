@@ -348,7 +348,7 @@ def prune_units(
     Raises
     ------
     ottava.errors.InputError
-        If the module's dependencies cannot be traced, or so much cannot go.
+        If the module's dependencies cannot be traced, its ``forward`` relies on sizes, or so much cannot go.
     ottava.errors.UsageError
         If ``share`` is out of range.
     """
@@ -366,7 +366,14 @@ def prune_units(
     while low < high:  # the least number of units that saves enough
         count = (low + high) // 2
         candidate, removed = _remove(model, example, groups, edges, order[: count + 1], inputs, least)
-        found = count_multiply_adds(candidate, example)
+        try:
+            found = count_multiply_adds(candidate, example)
+        except RuntimeError as error:
+            raise InputError(
+                "the module cannot run without the units that were removed",
+                found=str(error).splitlines()[0],
+                expected=f"keep: layers whose sizes its forward relies on, of {', '.join(removed)}",
+            ) from error
         if found <= (1 - share) * before:
             best, high = (candidate, removed, found), count
         else:

@@ -266,10 +266,6 @@ class StructureNetwork(nn.Module):
         score = (score / 8 + self.far[distance]).masked_fill(_later(n, trunk.device, own=False), _FAR)
         return torch.cat([self.nowhere(trunk), score], 2).softmax(2)
 
-    def forward(self, rhythm: Tensor, line: Tensor, codes: Tensor) -> Written:
-        """Decode; see :meth:`decode`."""
-        return self.decode(codes, rhythm, line)
-
 
 def _shape(line: Tensor) -> Tensor:
     """Return one-hot pitches from the bar's first on, (batch, bars, STEPS, PITCHES)."""

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from ottava.corpora.songs import make_songs
+from ottava.errors import TrainingError
 from ottava.results import RELATIONS, Labels
 from ottava.systems.structure.lines import ONSET, REACH, STEPS, find_reference, split_bars
 from ottava.systems.structure.train.measure import measure
@@ -193,7 +194,15 @@ class StructureTask(Prunable):
         save_network(self.network, path, pruned=self.pruned)
 
     def export_module(self) -> nn.Module:
-        """Return encoder and decoder as one graph."""
+        """Return encoder and decoder as one graph.
+
+        Raises
+        ------
+        ottava.errors.TrainingError
+            If the network is told chords, which the graph has no input for.
+        """
+        if self.hparams["chords"]:
+            raise TrainingError("a network that is told chords cannot be exported", expected="chords: false")
         return _Graph(self.network)
 
     def flow_module(self) -> nn.Module:

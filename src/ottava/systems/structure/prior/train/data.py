@@ -60,7 +60,7 @@ class CodedWindows(Dataset[dict[str, Tensor]]):
 
 
 class PriorData(StructureData):
-    """Tunes to train on, as codes. Parameters as for :class:`StructureData`."""
+    """Tunes to train on, as codes. Parameters as for :class:`StructureData`, but that no songs are made up."""
 
     def train_dataloader(self) -> DataLoader[dict[str, Tensor]]:
         """Return batches without end."""
