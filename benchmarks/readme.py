@@ -194,19 +194,30 @@ def _interval(values: Sequence[float]) -> tuple[float, float]:
 
 
 def _form(rows: Sequence[Row]) -> str:
-    lines = [["", "tunes", "equal bars F", "varied bars F", "by similarity F"]]
+    head = [
+        "",
+        "tunes",
+        "equal bars F (looked up)",
+        "how sure the network is of them",
+        "varied bars F",
+        "by similarity F",
+    ]
+    lines = [head]
     for source, of_source in _group(rows, "source").items():
         cells = [
             f"{fmean(float(row[name]) for row in of_source if row[name] != 'nan'):.3f}"
-            for name in ("equal_f", "varied_f", "similarity_f")
+            for name in ("equal_f", "equal_confidence", "varied_f", "similarity_f")
         ]
         lines.append([SOURCES[source], str(len(of_source)), *cells])
     return f"{_table(lines)}\nMeans over tunes."
 
 
 def _quickness(rows: Sequence[Row]) -> str:
-    said = [f"{row['median_s']} s to {row['what']} {row['bars']} bars" for row in rows]
-    return f"{' and '.join(said)}, with {rows[0]['threads']} threads, after loading."
+    whats = dict.fromkeys(row["what"] for row in rows)
+    lines = [[f"{rows[0]['bars']} bars of MIDI", *(f"to {what}" for what in whats)]]
+    for parts, of_parts in _group(rows, "parts").items():
+        lines.append(["1 part" if parts == "1" else f"{parts} parts", *(f"{row['median_s']} s" for row in of_parts)])
+    return f"{_table(lines)}\nWhole calls after loading, {rows[0]['threads']} threads."
 
 
 def upbeat(rows: Sequence[Row]) -> str:

@@ -1,6 +1,7 @@
 """What the shipped structure model does with tunes that it has not learned from, beside what needs no network.
 
     python benchmarks/structure.py --tunes TUNES
+    python benchmarks/structure.py                # only the speed
 
 ``TUNES`` is the folder that ``ottava data tunes`` wrote; the test split is used. Writes three tables:
 
@@ -11,15 +12,18 @@
     known from the rule; in tunes it is worked out step by step (:mod:`ottava.systems.structure.relations`), as in
     training.
 ``results/structure_form.csv``
-    A row for each tune: F of pairs of bars that are said to be equal, and of bars that are said to be made of an
-    earlier one without being equal to any, by the network and by a *similarity* of symbols above a threshold.
+    A row for each tune: F of pairs of bars that are said to be equal, which is looked up, and how much of the network
+    points at them; F of bars that are said to be made of an earlier one without being equal to any, by the network and
+    by a *similarity* of symbols above a threshold.
 ``results/structure_speed.csv``
-    Seconds for 100 bars after loading.
+    Seconds for a MIDI file of 100 bars, of one part and of eight, from reading it to the result, after loading.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -32,9 +36,10 @@ from ottava.corpora.songs import Song, make_motif, make_song
 from ottava.corpora.tunes import TuneItem, load_tunes
 from ottava.io.files import atomic_write
 from ottava.results import RELATIONS
-from ottava.symbolic.bars import ONSET
-from ottava.symbolic.score import Score
+from ottava.symbolic.bars import ONSET, STEPS_PER_QUARTER, from_bars
+from ottava.symbolic.score import Part, Score
 from ottava.symbolic.tune import Tune
+from ottava.symbolic.write import write_score
 from ottava.systems.structure.change import change
 from ottava.systems.structure.form import name_bars
 from ottava.systems.structure.lines import find_reference, join_bars, split_bars
@@ -42,6 +47,7 @@ from ottava.systems.structure.relations import find_relations
 from ottava.systems.structure.run import Melody, StructureModel, lean
 from ottava.systems.structure.train.data import TuneWindows
 from ottava.systems.structure.train.measure import relate_to_changed
+from ottava.systems.structure.vary import _Vary
 from ottava.training.evaluate import render_csv
 from ottava.training.provenance import provenance
 
@@ -186,44 +192,65 @@ def varied_by_steps(symbols: Symbols) -> set[int]:
     return {int(i) for i in np.flatnonzero(kinds > 1)}
 
 
-def measure_speed(model: StructureModel) -> Iterator[dict[str, Any]]:
+def write_song(path: Path, n_bars: int, n_parts: int) -> None:
+    """Write a made-up song as MIDI; parts but the first go with it, lower."""
     rng = np.random.default_rng(0)
-    symbols = np.concatenate([make_song(rng).symbols() for _ in range(6)])[:100]
-    melody = melody_of(symbols)
+    symbols = np.concatenate([make_song(rng).symbols() for _ in range(n_bars // 16 + 1)])[:n_bars]
+    start, end, pitch = from_bars(symbols)
+    start_q, duration_q = start / STEPS_PER_QUARTER, (end - start) / STEPS_PER_QUARTER
+    loud = np.full(len(pitch), 64, np.int16)
+    parts = [Part("", 0, False, start_q, duration_q, np.maximum(pitch - 4 * k, 0), loud) for k in range(n_parts)]
+    path.write_bytes(write_score(Score(tuple(parts), ((0.0, 120.0),))))
 
-    def analyse() -> None:
-        codes = model.encode(melody.rhythm, melody.line)
-        lean(melody, model.decode(codes.mean[None], melody.rhythm[None], melody.line[None])["pointer"][0])
 
-    def vary() -> None:
-        change(model, melody, {0: symbols[1]})
-
-    for what, run in (("analyse", analyse), ("vary", vary)):
-        run()
-        times = []
-        for _ in range(9):
-            began = time.perf_counter()
-            run()
-            times.append(time.perf_counter() - began)
-        yield {
-            "what": what,
-            "bars": len(symbols),
-            "threads": model.session.threads,
-            "median_s": round(float(np.median(times)), 4),
-        }
+def measure_speed(model: StructureModel) -> Iterator[dict[str, Any]]:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "song.mid")
+        for n_parts in (1, 8):
+            write_song(path, 100, n_parts)
+            busy = round(os.getloadavg()[0], 2)
+            for what, run in (
+                ("analyse", lambda: model(path)),
+                ("vary", lambda: _Vary(model)(path, notes=["C5:4", "E5:4", "G5:8"])),
+            ):
+                bars = len(run().bars)
+                times = []
+                for _ in range(9):
+                    began = time.perf_counter()
+                    run()
+                    times.append(time.perf_counter() - began)
+                yield {
+                    "what": what,
+                    "bars": bars,
+                    "parts": n_parts,
+                    "threads": model.session.threads,
+                    "median_s": round(float(np.median(times)), 4),
+                    "load": busy,
+                }
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--tunes", type=Path, required=True)
+    parser.add_argument("--tunes", type=Path)
     parser.add_argument("--weights", type=Path)
     given = parser.parse_args()
     model = StructureModel(given.weights)
+    tables = {"speed": list(measure_speed(model))}
+    if given.tunes is not None:
+        edits, form = judge_tunes(model, given.tunes)
+        report(edits, form)
+        tables |= {"edits": edits, "form": form}
     columns = provenance()
+    for name, rows in tables.items():
+        with atomic_write(RESULTS / f"structure_{name}.csv", force=True) as file:
+            file.write(render_csv([row | columns for row in rows]).encode())
+
+
+def judge_tunes(model: StructureModel, folder: Path) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     edits: list[dict[str, Any]] = []
     form: list[dict[str, Any]] = []
     for source in ("openewld", "pop909", "music21", "nottingham"):
-        path = given.tunes / f"{source}.npz"
+        path = folder / f"{source}.npz"
         if not path.is_file():
             print(f"no {path}: left out")
             continue
@@ -234,10 +261,7 @@ def main() -> None:
     for seed in range(SONGS):
         song = make_song(np.random.default_rng((8, seed)), (16, 12, 8)[seed % 3])
         form.append(judge_form(model, "made", f"made/{seed}", song.symbols(), varied_by_rule(song)))
-    for name, rows in (("edits", edits), ("form", form), ("speed", list(measure_speed(model)))):
-        with atomic_write(RESULTS / f"structure_{name}.csv", force=True) as file:
-            file.write(render_csv([row | columns for row in rows]).encode())
-    report(edits, form)
+    return edits, form
 
 
 def report(edits: list[dict[str, Any]], form: list[dict[str, Any]]) -> None:

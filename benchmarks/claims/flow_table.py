@@ -2,18 +2,18 @@
 
     python benchmarks/claims/flow_table.py
 
-From ``results/claims_flow.csv`` and ``results/flow_speed.csv``.
+From ``claims_flow.csv``, ``flow_speed.csv``, ``flow_deletion.csv`` and ``claims_flow_prune.csv`` in ``results/``.
 """
 
 from __future__ import annotations
 
 import argparse
-import csv
 from collections.abc import Sequence
 from pathlib import Path
 from statistics import fmean
 
 import numpy as np
+from structure_arms import read_rows
 from structure_table import table
 
 from ottava.io.files import atomic_write
@@ -21,6 +21,8 @@ from ottava.io.files import atomic_write
 ROOT = Path(__file__).parents[2]
 RESULTS = ROOT / "benchmarks/results/claims_flow.csv"
 SPEED = ROOT / "benchmarks/results/flow_speed.csv"
+DELETION = ROOT / "benchmarks/results/flow_deletion.csv"
+PRUNED = ROOT / "benchmarks/results/claims_flow_prune.csv"
 DOCUMENT = ROOT / "docs/claims_flow.md"
 PICTURE = ROOT / "docs/images/flow_pruning.png"
 METHODS = ("flow", "weighted-flow", "magnitude", "taylor", "activation", "random", "flow, reversed")
@@ -50,8 +52,7 @@ INTRODUCTION = """# Claims of neural information flow
 The paper's small networks (rectifiers, Adam), {seeds} seeds, a split of 70 to 30 each; information from
 training samples by nearest neighbours (k = 5, ties counted). Means, with 95 % bootstrap intervals over seeds.
 {machine}; {versions}; commit {commit}. Made by `benchmarks/claims/flow_table.py` from
-`benchmarks/results/claims_flow.csv`. The Banknote set, which the paper has besides, is not shipped with
-scikit-learn; `benchmarks/claims/flow.py --banknote FILE` adds it.
+`benchmarks/results/claims_flow.csv`. {banknote}
 
 C1, sums over paths by products of matrices, and C2, what estimators say of known channels, are tests:
 `tests/truth/test_flow_paths.py` and `tests/truth/test_flow_information.py`.
@@ -77,13 +78,40 @@ the same run.
 """
 
 
-def render(rows: list[Row], speed: list[Row]) -> str:
+NO_BANKNOTE = (
+    "The Banknote set, which the paper has besides, is not shipped with\nscikit-learn; "
+    "`benchmarks/claims/flow.py --banknote FILE` adds it."
+)
+DELETING = """## Do explanations name what matters?
+
+Parts of a recording's features, or of a tune's bars, are faded out or exchanged in the order in which an explanation
+of one note or one bar's code names them. What is then left of the answer, as a share of what was, on average over the
+first quarter of the parts: the less, the better. *Information, direct*: of each part with the answer, without the
+network between. *Occlusion*: the change when a part goes alone.
+"""
+OWN = """## Our own networks, smaller
+
+Units of the shipped networks are removed, {share} of the multiply-adds, by seven measures of what they are worth, and
+training goes on for {steps} steps, the same for all. *Unpruned*: what the same training does to the whole network.
+Validation, right after and then; one seed.
+"""
+SHOWN = {
+    "structure": ("valid/score", "valid/free"),
+    "transcription": ("valid/loss", "valid/onset_f", "valid/frame_f"),
+}
+
+
+def render(rows: list[Row], speed: list[Row], deletion: list[Row], pruned: list[Row]) -> str:
     seeds = len({row["seed"] for row in select(rows, claim="C3 accuracy", method="dense")})
     networks = list(dict.fromkeys((row["data"], row["network"]) for row in rows if row["claim"].startswith("C4")))
     pairs = next(row["measured_pairs"] for row in speed if row["measured_pairs"])
     return "\n".join(
         [
-            INTRODUCTION.format(seeds=seeds, **{k: rows[0][k] for k in ("machine", "versions", "commit")}),
+            INTRODUCTION.format(
+                seeds=seeds,
+                banknote="" if any(row["data"] == "banknote" for row in rows) else NO_BANKNOTE,
+                **{k: rows[0][k] for k in ("machine", "versions", "commit")},
+            ),
             PRUNING,
             _pruning(rows, networks),
             _verdict(rows, networks),
@@ -100,8 +128,39 @@ def render(rows: list[Row], speed: list[Row]) -> str:
                 [[row["method"], row["seconds"], row["times"]] for row in select(speed, what="784 x 32")],
             ),
             "![Time and memory over the number of links](images/flow_speed.png)\n",
+            *_deletion(deletion),
+            *(_own(pruned, system) for system in SHOWN),
         ]
     )
+
+
+def _deletion(rows: Sequence[Row]) -> list[str]:
+    if not rows:
+        return []
+    systems, methods = (list(dict.fromkeys(row[k] for row in rows)) for k in ("system", "method"))
+    head = ["", *(f"{system}, {len(select(rows, system=system, method=methods[0]))} answers" for system in systems)]
+    renamed = [row | {"value": row["left"]} for row in rows]
+    return [
+        DELETING,
+        table(head, [[m, *(mean(select(renamed, method=m, system=system)) for system in systems)] for m in methods]),
+    ]
+
+
+def _own(rows: Sequence[Row], system: str) -> str:
+    chosen = select(rows, system=system)
+    if not chosen:
+        return ""
+    shares = sorted({row["share"] for row in chosen if row["by"] != "none"}, key=float)
+    text = OWN.format(share=", ".join(f"{float(share):.0%}" for share in shares), steps=chosen[0]["steps"])
+    shown = SHOWN[system]
+    head = ["", "removed", *(f"{m.removeprefix('valid/')}, {w}" for w in ("right after", "trained on") for m in shown)]
+    lines = []
+    for row in chosen:
+        found = [row.get(f"{when} {metric}", "") for when in ("pruned", "tuned") for metric in shown]
+        cells = [f"{float(value):.3f}" if value else "–" for value in found]
+        saved = f"{float(row['saved']):.1%}" if row["saved"] else "nothing"
+        lines.append([row["by"] if row["by"] != "none" else "unpruned", saved, *cells])
+    return f"{text}\n*{system.capitalize()}*\n\n{table(head, lines)}"
 
 
 def _pruning(rows: Sequence[Row], networks: Sequence[tuple[str, str]]) -> str:
@@ -211,12 +270,9 @@ def main() -> None:
     parser.add_argument("--results", type=Path, default=RESULTS)
     parser.add_argument("--out", type=Path, default=DOCUMENT)
     given = parser.parse_args()
-    with given.results.open(newline="") as file:
-        rows = list(csv.DictReader(file))
-    with SPEED.open(newline="") as file:
-        speed = list(csv.DictReader(file))
+    rows, speed, deletion, pruned = map(read_rows, (given.results, SPEED, DELETION, PRUNED))
     with atomic_write(given.out, force=True) as file:
-        file.write(render(rows, speed).encode())
+        file.write(render(rows, speed, deletion, pruned).encode())
     draw(rows)
 
 

@@ -74,6 +74,27 @@ def test_vary_takes_from_another_tune(run, ode, tmp_path):
     assert new.pitch_midi[inside].tolist() == [62, 62, 64, 60]
 
 
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--extend", "2", "--bar", "3"), "bar means nothing with extend"),
+        (("--bar", "2", "--amount", "0.3"), "amount means nothing without toward"),
+        (("--extend", "2", "--notes", "C4:16"), "notes and extend exclude each other"),
+    ],
+)
+def test_options_that_contradict_each_other(run, ode, tmp_path, options, message):
+    done = run("vary", "ode.mid", *options)
+    assert done.returncode == 2
+    assert message in done.stderr
+    assert listing(tmp_path) == ["ode.mid"]
+
+
+def test_help_tells_what_is_taken_when_an_option_is_not_given(run):
+    text = " ".join(run("vary", "--help").stdout.replace("│", " ").split())
+    assert "the first when not given" in text
+    assert "0.5 when not given" in text
+
+
 def test_what_is_wrong_is_named_with_its_exit_code(run, ode, tmp_path):
     (tmp_path / "empty.mid").write_bytes(b"")
     done = run("structure", "ode.mid", "empty.mid", "-o", "out")

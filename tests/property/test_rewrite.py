@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ottava.errors import InputError
-from ottava.io.rewrite import NoteChange, rewrite_notes
+from ottava.io.rewrite import NoteChange, count_beginnings, rewrite_notes
 from ottava.symbolic.score import Part, Score, read_score
 from ottava.symbolic.write import write_score
 
@@ -71,9 +72,71 @@ def test_only_the_notes_asked_for_change():
     assert tune.endswith(b"\xff\x2f\x00")
 
 
-def test_nothing_changed_is_the_same_music():
-    data = file_of(FIRST, TUNE)
-    assert notes_of(rewrite_notes(data, PART, [], [])) == notes_of(data)
+REPOSITORY = Path(__file__).parents[2]
+
+
+@pytest.mark.parametrize("after", [b"", b"xyz", b"XFIH\x00\x00\x00\x01x", b"after the last chunk"])
+def test_nothing_changed_is_the_same_file(after):
+    data = file_of(FIRST, TUNE) + after
+    assert rewrite_notes(data, PART, [], []) == data
+
+
+def test_nothing_changed_is_the_same_file_whatever_is_in_it():
+    found = sorted(path for path in REPOSITORY.rglob("*.mid") if ".venv" not in path.parts)
+    for path in found:
+        data = path.read_bytes()
+        for track in symusic.Score.from_midi(data).tracks:
+            if len(track.notes):
+                assert rewrite_notes(data, [(n.time, n.pitch) for n in track.notes], [], []) == data
+    assert found
+
+
+def test_a_status_is_left_out_only_where_it_may_be():
+    # The event before it goes: a text, or an event with another status, is now in front.
+    text = b"\x00\xff\x01\x01x"
+    tune = b"\x00\x90\x3c\x40\x60\x80\x3c\x40" + text + b"\x00\x90\x3e\x40\x00\x40\x40\x60\x80\x3e\x40\x00\x40\x40"
+    done = rewrite_notes(file_of(tune + END), [(0, 60), (96, 62), (96, 64)], [NoteChange(96, 0, 62)], [])
+    rest = b"\x00\x90\x3c\x40\x60\x80\x3c\x40" + text + b"\x00\x90\x40\x40\x60\x80\x40\x40"
+    assert done == file_of(rest + END)
+
+
+def test_the_part_that_differs_least_is_the_one():
+    chords = b"".join(
+        b"\x00\x90" + bytes((p, 64)) + b"\x00\x30\x40\x60\x80" + bytes((p, 64)) + b"\x00\x30\x40" for p in (60, 62, 64)
+    )
+    tune = b"".join(b"\x00\x91" + bytes((p, 64)) + b"\x60\x81" + bytes((p, 64)) for p in (60, 62, 64))
+    change = [NoteChange(96, 0, 62)], [NoteChange(96, 192, 70)]
+    first, second = tracks_of(rewrite_notes(file_of(chords + END, tune + END), PART, *change))
+    assert first == chords + END
+    assert b"\x91\x46" in second
+    # Two programs on one channel are two parts; together they differ from either.
+    both = b"\x00\xc1\x05" + tune + b"\x00\xc1\x06" + tune + END
+    first, second = tracks_of(rewrite_notes(file_of(both, chords + END), PART, *change))
+    assert second == chords + END
+    assert b"\x91\x46" in first
+
+
+@pytest.mark.parametrize("twin", [0, 1, 2])
+def test_of_parts_with_the_same_notes_the_one_meant(twin):
+    tune = b"".join(b"\x00\x90" + bytes((p, 64)) + b"\x60\x80" + bytes((p, 64)) for p in (60, 62, 64)) + END
+    names = [b"\x00\xff\x03\x01" + name for name in (b"a", b"b", b"c")]
+    data = file_of(FIRST, *(name + tune for name in names))
+    done = rewrite_notes(data, PART, [NoteChange(0, 0, 60)], [NoteChange(0, 48, 72)], twin=twin)
+    _, *tracks = tracks_of(done)
+    assert [name + tune != track for name, track in zip(names, tracks, strict=True)] == [i == twin for i in range(3)]
+
+
+def test_of_notes_on_one_key_the_first_to_begin_ends_first():
+    tune = b"\x00\x90\x3c\x40\x10\x3c\x41\x10\x3c\x00\x10\x3c\x00" + END
+    done = rewrite_notes(file_of(tune), [(0, 60), (16, 60)], [NoteChange(16, 0, 60)], [])
+    assert notes_of(done) == [(0, 32, 60, 64)]
+
+
+def test_beginnings_are_counted_up_to_the_end_of_a_track():
+    # A note that never ends, one of velocity 0, which is an end, and one after the track's end.
+    tune = b"\x00\x90\x3c\x40\x00\x90\x3e\x40\x10\x3e\x00\x00\xf2\x01\x02\x00\xf6" + END + b"\x00\x90\x40\x40"
+    assert count_beginnings(file_of(tune)) == 2
+    assert rewrite_notes(file_of(tune), [(0, 62)], [], []) == file_of(tune)
 
 
 @pytest.mark.parametrize(

@@ -179,10 +179,12 @@ def test_edits_are_compared_tune_by_tune(tmp_path):
 
 def test_form_and_speed_of_structure(tmp_path):
     (tmp_path / "structure_form.csv").write_text(
-        f"source,tune,bars,equal_f,varied_f,similarity_f,{ABOUT}\nmade,a,8,1.0,0.5,nan,{OURS}\nmade,b,8,0.5,nan,0.25,{OURS}\n"
+        f"source,tune,bars,equal_f,equal_confidence,varied_f,similarity_f,{ABOUT}\n"
+        f"made,a,8,1.0,0.9,0.5,nan,{OURS}\nmade,b,8,0.5,0.8,nan,0.25,{OURS}\n"
     )
     (tmp_path / "structure_speed.csv").write_text(
-        f"what,bars,threads,median_s,{ABOUT}\nanalyse,100,2,0.05,{OURS}\nvary,100,2,0.8,{OURS}\n"
+        f"what,bars,parts,threads,median_s,{ABOUT}\nanalyse,100,1,2,0.05,{OURS}\nvary,100,1,2,0.8,{OURS}\n"
+        f"analyse,100,8,2,0.07,{OURS}\nvary,100,8,2,0.9,{OURS}\n"
     )
     page = tmp_path / "page.md"
     page.write_text(
@@ -190,5 +192,8 @@ def test_form_and_speed_of_structure(tmp_path):
         "<!-- numbers:structure_speed:begin -->\n<!-- numbers:structure_speed:end -->\n"
     )
     assert run(page).returncode == 0
-    assert "| made up by rule | 2 | 0.750 | 0.500 | 0.250 |" in page.read_text()
-    assert "0.05 s to analyse 100 bars and 0.8 s to vary 100 bars, with 2 threads, after loading." in page.read_text()
+    text = page.read_text()
+    assert "equal bars F (looked up) | how sure the network is of them | varied bars F" in text
+    assert "| made up by rule | 2 | 0.750 | 0.850 | 0.500 | 0.250 |" in text
+    assert "| 100 bars of MIDI | to analyse | to vary |" in text
+    assert "| 1 part | 0.05 s | 0.8 s |\n| 8 parts | 0.07 s | 0.9 s |" in text

@@ -112,6 +112,22 @@ def test_of_marks_at_one_position_the_last_counts(tmp_path):
     assert score.tempos == ((0.0, 60.0),)
 
 
+def test_notes_that_never_end_are_counted(tmp_path):
+    def read(*events):
+        track = b"".join(events) + b"\x00\xff\x2f\x00"
+        data = b"MThd\0\0\0\6\0\1\0\1\0\x60MTrk" + len(track).to_bytes(4, "big") + track
+        (tmp_path / "a.mid").write_bytes(data)
+        return read_score(tmp_path / "a.mid")
+
+    whole = b"\x00\x90\x3c\x40\x60\x90\x3c\x00"  # ends by velocity 0
+    no_length = b"\x00\x90\x40\x40\x00\x80\x40\x40"
+    endless = b"\x00\x90\x43\x40"
+    for events, lost in (((whole,), 0), ((whole, no_length), 0), ((no_length,), 0), ((endless, whole, endless), 2)):
+        score = read(*events)
+        assert score.lost == lost
+        assert len(score.parts[0]) == len(events) - lost
+
+
 def test_no_notes_is_an_empty_score(tmp_path):
     midi(tmp_path / "a.mid", [])
     score = read_score(tmp_path / "a.mid")

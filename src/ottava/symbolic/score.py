@@ -15,7 +15,7 @@ import re
 import warnings
 import zipfile
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -47,6 +47,11 @@ _SINGING = re.compile(
     r"|(contr)?alto?|t[eé]nor[ei]?|bar[iy]ton[eo]?|ch(oi)?r|coro|chorus"
 )
 _PLAYING = re.compile(r"sax|flut|flöt|flaut|record|clarin|klarin|horn|tromb|posaun|viol|banjo|guit|drum|tuba|oboe")
+
+
+_MOST_BYTES = 2**26  # of a score that is unpacked; a symphony has a tenth of that
+_VOICE = re.compile(r"\[?V:\s*([^\s\]]+)([^\]\n]*)\]?(.*\n?)")  # which voice, what is told of it, and its notes
+_VOICE_NAME = re.compile(r"\b(?:name|nm)\s*=\s*(?:\"([^\"]*)\"|(\S+))")
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -118,6 +123,8 @@ class Score:
     bars_q : tuple of float
         Where bars begin as they are written, complete or not, and at last where they end; empty if the source does not
         tell, as MIDI.
+    lost : int
+        Notes that begin and never end, which MIDI files may have; no part has them.
     """
 
     parts: tuple[Part, ...]
@@ -125,6 +132,7 @@ class Score:
     meters: tuple[tuple[float, int, int], ...] = ((0.0, *DEFAULT_METER),)
     upbeat_q: float = 0.0
     bars_q: tuple[float, ...] = ()
+    lost: int = 0
 
     def __iter__(self) -> Iterator[Part]:
         return iter(self.parts)
@@ -212,8 +220,10 @@ def _read_midi(path: Path, data: bytes) -> Score:
         raise InputError(f"damaged MIDI: {error}", path=path) from error
     if score.tpq <= 0 or any(tempo.mspq <= 0 for tempo in score.tempos):
         raise InputError("damaged MIDI", path=path, found="a tempo or time base of zero")
-    if not any(len(track.notes) for track in score.tracks) and (begun := count_beginnings(data)):
-        raise InputError("damaged MIDI", path=path, found=f"{begun} notes that begin and never end")
+    n_read = sum(len(track.notes) for track in score.tracks)
+    lost = _count_lost(data, n_read)
+    if lost and not n_read:
+        raise InputError("damaged MIDI", path=path, found=f"{lost} notes that begin and never end")
     parts = []
     for track in score.tracks:
         notes = track.notes.numpy()
@@ -224,7 +234,14 @@ def _read_midi(path: Path, data: bytes) -> Score:
     # By the MIDI standard the default tempo holds until the first mark, wherever that is.
     marks = [(tempo.time / score.tpq, tempo.qpm) for tempo in score.tempos]
     meters = [(mark.time / score.tpq, mark.numerator, mark.denominator) for mark in score.time_signatures]
-    return _score(parts, [(0.0, DEFAULT_TEMPO_QPM), *marks], meters)
+    return replace(_score(parts, [(0.0, DEFAULT_TEMPO_QPM), *marks], meters), lost=lost)
+
+
+def _count_lost(data: bytes, n_read: int) -> int:
+    try:
+        return max(count_beginnings(data) - n_read, 0)
+    except InputError:  # what has been read is good enough to be read
+        return 0
 
 
 def _read_musicxml(path: Path, data: bytes) -> Score:
@@ -304,27 +321,61 @@ def read_abc(text: str, path: str | os.PathLike[str] | None = None) -> Iterator[
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # remarks about what is not played
-                stream: Any = converter.parse(tune, format="abc")
-                score = _from_music21(stream.parts[0] if stream.parts else stream)
+                streams = [(name, converter.parseData(text, format="abc")) for name, text in _split_voices(tune)]
+                score = _from_music21([(name, s.parts[0] if s.parts else s) for name, s in streams])
         except Exception as error:  # music21 raises errors of many unrelated kinds
             raise InputError(f"damaged ABC: {error}", path=path, found=title[1] if title else None) from error
         yield (title[1] if title else ""), score
 
 
-def _from_music21(part: Any) -> Score:
-    measures = list(part.getElementsByClass("Measure"))
-    at = {id(measure): float(measure.offset) for measure in measures}
+def _split_voices(tune: str) -> list[tuple[str, str]]:
+    """Return name and text of each voice of a tune in ABC: the head, and the lines of the voice.
+
+    Voices take turns line by line, and are told of in the head; music21 knows neither.
+    """
+    marks = [mark for mark in map(_VOICE.match, tune.splitlines()) if mark]
+    if len(marks) < 2:
+        return [("", tune)]
+    names: dict[str, str] = {}
+    for mark in marks:
+        told = _VOICE_NAME.search(mark[2])
+        names[mark[1]] = (
+            (told[1] or told[2] or "") if told else names.get(mark[1], "" if mark[1].isdecimal() else mark[1])
+        )
+    top, key, body = re.split(r"(^K:.*\n?)", tune, maxsplit=1, flags=re.MULTILINE)
+    head = "".join(line for line in top.splitlines(keepends=True) if not _VOICE.match(line)) + key
+    texts = dict.fromkeys(names, "")
+    voice = next(iter(names))
+    for line in body.splitlines(keepends=True):
+        turn = _VOICE.match(line)
+        voice = turn[1] if turn else voice
+        texts[voice] += turn[3].lstrip() if turn else line
+    return [(names[voice], head + text) for voice, text in texts.items() if text.strip()] or [("", tune)]
+
+
+def _from_music21(voices: list[tuple[str, Any]]) -> Score:
+    """Return a score of voices with their names. The first says where bars begin, and what the meter and tempo are."""
+    first = voices[0][1]
+    measures = list(first.getElementsByClass("Measure"))
     meters = [
-        (float(mark.getOffsetInHierarchy(part)), mark.numerator, mark.denominator)
-        for mark in part.recurse().getElementsByClass("TimeSignature")
+        (float(mark.getOffsetInHierarchy(first)), mark.numerator, mark.denominator)
+        for mark in first.recurse().getElementsByClass("TimeSignature")
     ]
     tempos = [
-        (float(mark.getOffsetInHierarchy(part)), float(mark.getQuarterBPM()))
-        for mark in part.recurse().getElementsByClass("MetronomeMark")
+        (float(mark.getOffsetInHierarchy(first)), float(mark.getQuarterBPM()))
+        for mark in first.recurse().getElementsByClass("MetronomeMark")
         if mark.number
     ]
+    bars_q = [float(measure.offset) for measure in measures]
+    if measures:
+        bars_q.append(bars_q[-1] + float(measures[-1].duration.quarterLength))
+    upbeat_q = bars_q[1] if measures and measures[0].paddingLeft > 0 else 0.0
+    return _score([_read_voice(name, voice) for name, voice in voices], tempos, meters, upbeat_q, bars_q)
+
+
+def _read_voice(name: str, voice: Any) -> Part:
     rows = []
-    for measure in measures:
+    for measure in voice.getElementsByClass("Measure"):
         for note in measure.notes:
             if getattr(note, "pitches", None) and not (note.tie and note.tie.type in ("stop", "continue")):
                 length, tied = float(note.quarterLength), note
@@ -333,14 +384,9 @@ def _from_music21(part: Any) -> Score:
                     if tied is None or not tied.tie:
                         break
                     length += float(tied.quarterLength)
-                rows.append((at[id(measure)] + float(note.offset), length, max(p.midi for p in note.pitches)))
+                rows.append((float(measure.offset) + float(note.offset), length, max(p.midi for p in note.pitches)))
     onset, duration, pitch = (list(column) for column in zip(*rows, strict=True)) if rows else ([], [], [])
-    tune = _part("", None, False, onset, duration, pitch, np.full(len(rows), NOMINAL_VELOCITY))
-    bars_q = [at[id(measure)] for measure in measures]
-    if measures:
-        bars_q.append(bars_q[-1] + float(measures[-1].duration.quarterLength))
-    upbeat_q = bars_q[1] if measures and measures[0].paddingLeft > 0 else 0.0
-    return _score([tune], tempos, meters, upbeat_q, bars_q)
+    return _part(name, None, False, onset, duration, pitch, np.full(len(rows), NOMINAL_VELOCITY))
 
 
 def _origin(part: Any) -> float:
@@ -357,9 +403,12 @@ def _unpack(data: bytes) -> bytes:
     if not zipfile.is_zipfile(io.BytesIO(data)):
         return data
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
-        for name in archive.namelist():
+        for member in archive.infolist():
+            name = member.filename
             if name.lower().endswith((".xml", ".musicxml")) and not name.startswith("META-INF/"):
-                return archive.read(name)
+                if member.file_size > _MOST_BYTES:
+                    raise ValueError(f"a score of {member.file_size} bytes, more than {_MOST_BYTES}")
+                return archive.read(member)
     raise ValueError("no score in the archive")
 
 

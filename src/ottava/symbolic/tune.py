@@ -8,7 +8,7 @@ import re
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from ottava.errors import InputError, UsageError
 from ottava.symbolic.bars import STEPS_PER_QUARTER, Line, snap, to_bars
@@ -17,7 +17,8 @@ from ottava.symbolic.upbeat import find_upbeat
 
 __all__ = ["Tune", "find_melody", "find_tune"]
 
-_MELODY = re.compile(r"melod(y|ie|ia)|tune|lead|solo|cantus|cantabile")
+# Whole words: a melodica, and a pad that is detuned, are none. A part that leads may do so for a few bars only.
+_MELODY = (re.compile(r"m[eé]lod(y|ie|[ií]a).*|tune|cantus|cantabile"), re.compile(r"lead|solo"))
 _MOST_STEPS = 64
 _NO_BAR = 4  # steps
 _OFF_GRID = 0.2  # of a step
@@ -45,7 +46,8 @@ class Tune:
     moved : float
         Share of notes that begin off the grid by more than a fifth of a step.
     note_steps : ndarray of int64, shape (notes of the part,)
-        At which step each note of the part begins; -1 for those that have no place on the grid.
+        At which step each note of the part begins; -1 for those that have no place on the grid, as grace notes and what
+        a bar has beyond the usual length.
     left_out : int
         Notes of the part that sound with others: those below another that begins with them, and those that are cut
         where the next begins.
@@ -70,12 +72,26 @@ class Tune:
     def __len__(self) -> int:
         return len(self.symbols)
 
+    def quarters(self, steps: ArrayLike) -> NDArray[np.float64]:
+        """Return where steps lie in the score, in quarter notes.
+
+        Parameters
+        ----------
+        steps : array_like of int
+            Counted from the first bar on. Those that a short bar does not have lie at its end.
+        """
+        at, usual = np.asarray(steps), self.symbols.shape[1]
+        bar = np.clip(at // usual, 0, len(self))
+        ends = np.append(self.edges_q[1:], np.inf)
+        return np.asarray(np.minimum(self.edges_q[bar] + (at - bar * usual) / STEPS_PER_QUARTER, ends[bar]))
+
 
 def find_melody(score: Score) -> tuple[int, str]:
     """Return which part of a score has the melody, and why, in words.
 
-    A part that is named as one, else one that sings, else the one that most often has the highest note and seldom more
-    than one at a time.
+    A part that is named as one, else one that is named as leading, else one that sings, else the one that most often
+    has the highest note and seldom more than one at a time. Of several that are named so, one that sings, and of those
+    the one with most notes.
 
     Raises
     ------
@@ -88,38 +104,52 @@ def find_melody(score: Score) -> tuple[int, str]:
         raise InputError("has no melody", found=found, expected="a part with pitches")
     if len(pitched) == 1:
         return pitched[0], "the only part with pitches"
-    for words, test in (("is named as the melody", _names_melody), ("sings", lambda part: part.sings)):
-        chosen = [i for i in pitched if test(score.parts[i])]
-        if chosen:
-            best = max(chosen, key=lambda i: len(score.parts[i]))
-            return best, f"{_label(score, best)} {words}"
-    shares = {i: _leads(score, i, pitched) for i in pitched}
-    best = max(pitched, key=lambda i: shares[i])
+    ranks = {i: _rank_name(score.parts[i]) for i in pitched}
+    best = max(pitched, key=lambda i: (ranks[i], score.parts[i].sings, len(score.parts[i])))
+    if ranks[best] or score.parts[best].sings:
+        return best, f"{_label(score, best)} {'is named as the melody' if ranks[best] else 'sings'}"
+    shares = _leads([score.parts[i] for i in pitched])
+    best = pitched[int(np.argmax(shares))]
     return best, f"{_label(score, best)} has the highest single notes most of the time"
 
 
-def _names_melody(part: Part) -> bool:
-    return bool(_MELODY.search(part.name.casefold()))
+def _rank_name(part: Part) -> int:
+    """Return 2 for a part that is named as the melody, 1 for one that is named as leading, 0 for others."""
+    words = re.findall(r"[^\W\d_]+", part.name.casefold())
+    matches = [any(map(pattern.fullmatch, words)) for pattern in _MELODY]
+    return len(_MELODY) - matches.index(True) if any(matches) else 0
 
 
 def _label(score: Score, index: int) -> str:
     return f"part {index + 1}" + (f" ({score.parts[index].name})" if score.parts[index].name else "")
 
 
-def _leads(score: Score, index: int, others: list[int]) -> float:
-    """Return for how much of the music, in quarter notes, a part alone has the highest note, and just one."""
-    n_steps = int(max((part.start_q + part.duration_q).max() for part in score) * STEPS_PER_QUARTER) + 1
-    top = np.zeros(n_steps, np.int16)
-    mine, voices = np.zeros(n_steps, np.int16), np.zeros(n_steps, np.int16)
-    for i in others:
-        part = score.parts[i]
-        for start, length, pitch in zip(part.start_q, part.duration_q, part.pitch_midi, strict=True):
-            span = slice(int(start * STEPS_PER_QUARTER), max(int((start + length) * STEPS_PER_QUARTER), 1))
-            held = mine if i == index else top
-            held[span] = np.maximum(held[span], pitch)
-            if i == index:
-                voices[span] += 1
-    return float(((mine > top) & (voices == 1)).sum()) / STEPS_PER_QUARTER
+def _leads(parts: list[Part]) -> list[float]:
+    """Return for how much of the music, in quarter notes, each part alone has the highest note, and just one."""
+    spans = [_find_spans(part) for part in parts]
+    # Only where some note begins or ends does anything change: long music with few notes needs little memory.
+    edges = np.unique(np.concatenate([at for begin, end in spans for at in (begin, end)]))
+    highest, second = np.zeros(len(edges), np.int16), np.zeros(len(edges), np.int16)
+    who, single = np.full(len(edges), -1), []
+    for i, (part, (begin, end)) in enumerate(zip(parts, spans, strict=True)):
+        first, last = np.searchsorted(edges, begin), np.searchsorted(edges, end)
+        voices = np.cumsum(np.bincount(first, minlength=len(edges)) - np.bincount(last, minlength=len(edges)))
+        single.append(voices == 1)
+        top = np.zeros(len(edges), np.int16)
+        for k in np.argsort(part.pitch_midi, kind="stable"):
+            top[first[k] : last[k]] = part.pitch_midi[k]
+        second = np.maximum(second, np.minimum(highest, top))
+        who[top > highest] = i
+        highest = np.maximum(highest, top)
+    steps = np.diff(edges, append=edges[-1:])
+    alone = highest > second
+    return [float(steps[alone & (who == i) & one].sum()) / STEPS_PER_QUARTER for i, one in enumerate(single)]
+
+
+def _find_spans(part: Part) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return at which steps notes begin and end."""
+    begin, end = part.start_q, part.start_q + part.duration_q
+    return (begin * STEPS_PER_QUARTER).astype(np.int64), np.maximum((end * STEPS_PER_QUARTER).astype(np.int64), 1)
 
 
 def find_tune(
@@ -150,7 +180,8 @@ def find_tune(
     -------
     Tune
         In the meter that holds longest. Where the score has an upbeat, the first bar is that, with rests before it.
-        Bars of another length, or mostly off the grid, stand in their places, with the reason why they do not count.
+        Bars of another length, or mostly off the grid, stand in their places, with the reason why they do not count;
+        what begins in one beyond the usual length is not in the line.
 
     Raises
     ------
@@ -197,16 +228,21 @@ def find_tune(
     edges = np.append(begins, begins[-1:] + lengths[-1:])
     heard_upbeat = upbeat_q if not score.bars_q and upbeat_q else 0.0
 
-    def place(at_q: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return positions in steps; bars of other lengths are cut to the usual one."""
+    def place(at_q: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+        """Return positions in steps, and which of them are beyond the usual length; these are cut to it."""
         bar = np.clip(np.searchsorted(edges, at_q + 1e-6, side="right") - 1, 0, len(begins) - 1)
-        within = np.minimum((at_q - begins[bar]) * STEPS_PER_QUARTER, steps)
-        return np.asarray(bar * steps + within)
+        within = (at_q - begins[bar]) * STEPS_PER_QUARTER
+        # What is about to begin the next bar belongs there.
+        beyond = (within >= steps - 0.5) & (within < lengths[bar] * STEPS_PER_QUARTER - 0.5)
+        return np.asarray(bar * steps + np.minimum(within, steps), np.float64), beyond
 
-    at = place(start_q)
+    (at, beyond), (end, _) = place(start_q), place(end_q)
+    note_steps = np.full(len(chosen), -1, np.int64)
+    note_steps[sounding] = np.where(beyond, -1, np.rint(at))
+    at, end, pitch = at[~beyond], end[~beyond], pitch[~beyond]
     off = np.abs(at - np.rint(at)) > _OFF_GRID
-    line: Line = snap(at / STEPS_PER_QUARTER, place(end_q) / STEPS_PER_QUARTER, pitch)
-    left_out = len(at) - len(line.start) + _count_cut(np.rint(at), np.rint(place(end_q)))
+    line: Line = snap(at / STEPS_PER_QUARTER, end / STEPS_PER_QUARTER, pitch)
+    left_out = len(at) - len(line.start) + _count_cut(np.rint(at), np.rint(end))
     inside = line.start < len(begins) * steps
     line = Line(line.start[inside], np.minimum(line.end[inside], len(begins) * steps), line.pitch_midi[inside])
     bar = np.minimum(at // steps, len(begins) - 1).astype(int)
@@ -222,8 +258,6 @@ def find_tune(
     if all(reason for reason, count in zip(refused, np.bincount(bar, minlength=len(begins)), strict=True) if count):
         raise InputError("has no bar that could be read", found=next(reason for reason in refused if reason))
     moved = float(off.mean()) if len(off) else 0.0
-    note_steps = np.full(len(chosen), -1, np.int64)
-    note_steps[sounding] = np.rint(at)
     return Tune(
         to_bars(line, steps, len(begins)),
         meter,
@@ -312,7 +346,8 @@ def _metric_bars(score: Score, end_q: float) -> list[tuple[float, float]]:
     for (begin, beats, unit), stop in zip(score.meters, stops, strict=True):
         length = 4 * beats / unit if beats and unit else 4.0
         at = max(begin, score.upbeat_q)
-        while at < stop - 1e-6:
+        # One that begins after the last note is enough, however far the marks go on.
+        while at < stop - 1e-6 and not (bars and bars[-1][0] >= end_q):
             is_last = stop == stops[-1]
             bars.append((at, length if is_last else min(length, stop - at)))
             at += length

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ottava.io.rewrite import NoteChange, rewrite_notes
 from ottava.symbolic.bars import from_bars
 from ottava.symbolic.score import Part, Score
+from ottava.symbolic.tune import Tune
 from ottava.symbolic.write import write_score
 from ottava.systems.structure.run import Melody
 
@@ -20,11 +20,11 @@ __all__ = ["write_tune"]
 _Row = tuple[float, float, int, int]  # begin and end in quarter notes, pitch, velocity
 
 
-def write_tune(source: Any, melody: Melody, after: NDArray[np.int16], edges_q: NDArray[np.float64]) -> bytes:
+def write_tune(source: Any, melody: Melody, after: Tune) -> bytes:
     """Return a MIDI file in which the melody is the new one, and all else as it was.
 
-    Notes that stay keep their times and velocities. A MIDI file keeps every other byte, too; of another source, a file
-    is made of its score.
+    Notes that stay keep their times and velocities. A MIDI file keeps its other events, too, in the bytes that they
+    came in; of another source, a file is made of its notes, tempo and meter: lyrics and grace notes are not in it.
 
     Parameters
     ----------
@@ -32,39 +32,43 @@ def write_tune(source: Any, melody: Melody, after: NDArray[np.int16], edges_q: N
         Where the melody comes from.
     melody : Melody
         As it was.
-    after : ndarray of int16, shape (bars, steps)
-        The new symbols.
-    edges_q : ndarray of float64, shape (bars + 1,)
-        Where bars begin and end, in quarter notes.
+    after : Tune
+        As it is to be; it may be longer or shorter.
     """
     part = melody.score.parts[melody.tune.part]
-    gone, come = _compare(melody, after, edges_q)
+    gone, come = _compare(melody, after)
     if not isinstance(source, Score) and Path(source).suffix.lower() in (".mid", ".midi"):
         data = Path(source).read_bytes()
         tpq = int.from_bytes(data[12:14], "big")
-        ticks = np.rint(part.start_q * tpq).astype(int)
+        ticks, notes = _find_places(part, tpq)
         return rewrite_notes(
             data,
-            zip(ticks.tolist(), part.pitch_midi.tolist(), strict=True),
-            [NoteChange(int(ticks[i]), 0, int(part.pitch_midi[i])) for i in gone],
+            notes,
+            [NoteChange(ticks[i], 0, int(part.pitch_midi[i])) for i in gone],
             [NoteChange(round(begin * tpq), round(end * tpq), pitch, loud) for begin, end, pitch, loud in come],
+            twin=sum(_find_places(other, tpq)[1] == notes for other in melody.score.parts[: melody.tune.part]),
         )
     parts = list(melody.score.parts)
     parts[melody.tune.part] = _replace(part, gone, come)
     return write_score(replace(melody.score, parts=tuple(parts)))
 
 
-def _compare(melody: Melody, after: NDArray[np.int16], edges_q: NDArray[np.float64]) -> tuple[list[int], list[_Row]]:
+def _find_places(part: Part, tpq: int) -> tuple[list[int], set[tuple[int, int]]]:
+    """Return at which ticks the notes of a part begin, and the set of these with their pitches."""
+    ticks = np.rint(part.start_q * tpq).astype(int).tolist()
+    return ticks, set(zip(ticks, part.pitch_midi.tolist(), strict=True))
+
+
+def _compare(melody: Melody, after: Tune) -> tuple[list[int], list[_Row]]:
     """Return which notes of the part go, and what notes come."""
     tune, part = melody.tune, melody.score.parts[melody.tune.part]
     old, new = (
         {(int(a), int(p)): int(b) for a, b, p in zip(*from_bars(symbols), strict=True)}
-        for symbols in (tune.symbols, after)
+        for symbols in (tune.symbols, after.symbols)
     )
-    places = np.arange(len(edges_q)) * after.shape[1]
 
     def at_q(step: int) -> float:
-        return max(float(np.interp(step, places, edges_q)), 0.0)
+        return max(float(after.quarters(step)), 0.0)
 
     keys = list(zip(tune.note_steps.tolist(), part.pitch_midi.tolist(), strict=True))
     gone = [i for i, key in enumerate(keys) if key in old and new.get(key) != old[key]]

@@ -272,7 +272,7 @@ def find_line(source: Any, part: int | None = None, meter: str | None = None, up
 
 def _parse_meter(text: str) -> tuple[int, int]:
     beats, _, unit = text.partition("/")
-    if not (beats.isdigit() and unit.isdigit() and int(beats) and int(unit)):
+    if not (beats.isdecimal() and unit.isdecimal() and int(beats) and int(unit)):
         raise UsageError(f"meter {text!r} is unreadable", expected="like 3/4")
     return int(beats), int(unit)
 
@@ -291,6 +291,8 @@ def remarks(melody: Melody) -> tuple[str, ...]:
         said.append(f"Bars that do not count: {', '.join(refused[:5])}{more}.")
     if tune.symbols.shape[1] not in LEARNED_STEPS:
         said.append(f"The network has not learned bars of {tune.meter[0]}/{tune.meter[1]}.")
+    if melody.score.lost:
+        said.append(f"{melody.score.lost} notes begin and never end, and were left out.")
     if tune.left_out:
         said.append(f"{tune.left_out} notes sound together with others, and were left out or cut.")
     if tune.moved > 0.05:
@@ -319,10 +321,7 @@ def _seconds(score: Score, edges_q: NDArray[np.float64]) -> tuple[NDArray[np.flo
 def find_notes(melody: Melody) -> Notes:
     """Return the melody as it was read: its notes on the grid, in seconds."""
     tune, (start, end, pitch) = melody.tune, from_bars(melody.tune.symbols)
-    steps = tune.symbols.shape[1]
-    bar = np.arange(len(tune.edges_q)) * steps
-    at_q = [np.interp(at, bar, tune.edges_q) for at in (start, end)]
-    start_s, end_s = (melody.score.seconds(np.maximum(at, 0)) for at in at_q)
+    start_s, end_s = (melody.score.seconds(np.maximum(tune.quarters(at), 0)) for at in (start, end))
     part = melody.score.parts[tune.part]
     instrument = part.instrument or "keys"
     kept = end_s > start_s

@@ -7,6 +7,7 @@ import re
 import time
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,7 @@ from ottava import __version__
 from ottava.errors import InputError, UsageError
 from ottava.results import Labels, MidiFile, Result
 from ottava.runtime.each import run_each
-from ottava.symbolic.bars import HOLD, ONSET, REST
+from ottava.symbolic.bars import HOLD, ONSET, REST, STEPS_PER_QUARTER
 from ottava.systems.structure.change import Varied, change, check_steps, draw_bars, interpolate
 from ottava.systems.structure.form import name_bars
 from ottava.systems.structure.lines import split_bars
@@ -37,6 +38,9 @@ __all__ = ["parse_notes", "vary"]
 
 _PITCH = re.compile(r"([A-Ga-g])([#b]*)(-?\d+)")
 _SEMITONES = {"c": 0, "d": 2, "e": 4, "f": 5, "g": 7, "a": 9, "b": 11}
+_WAYS = ("from", "notes", "toward", "extend")  # where none is given, bars are drawn
+_BAR, _AMOUNT = "1", 0.5  # when not given
+_MEANINGLESS = {"bar": ("toward", "extend"), "seed": ("from", "notes", "toward")}
 
 
 def parse_notes(text: Sequence[str], steps: int) -> NDArray[np.int16]:
@@ -57,7 +61,7 @@ def parse_notes(text: Sequence[str], steps: int) -> NDArray[np.int16]:
     symbols: list[int] = []
     for word in text:
         name, _, length = word.strip().partition(":")
-        if not length.isdigit() or not 0 < int(length) <= steps:
+        if not length.isdecimal() or not 0 < int(length) <= steps:
             raise UsageError(f"note {word!r} is unreadable", expected="PITCH:STEPS, like C5:4")
         if name.lower() == "r":
             symbols += [REST] * int(length)
@@ -74,7 +78,7 @@ def _pitch(name: str, word: str) -> int:
         letter, accidentals, octave = found.groups()
         pitch = _SEMITONES[letter.lower()] + accidentals.count("#") - accidentals.count("b") + 12 * (int(octave) + 1)
     else:
-        pitch = int(name) if name.isdigit() else -1
+        pitch = int(name) if name.isdecimal() else -1
     if not 0 <= pitch <= 127:
         raise UsageError(f"note {word!r} is unreadable", expected="a pitch from C-1 to G9, or 0 to 127")
     return pitch
@@ -91,6 +95,49 @@ def _parse_range(text: str, n_bars: int, what: str) -> list[int]:
     return list(range(first - 1, last))
 
 
+def _check_options(given: set[str]) -> None:
+    ways = [name for name in _WAYS if name in given]
+    if len(ways) > 1:
+        raise UsageError(f"{' and '.join(ways)} exclude each other", expected="one of them")
+    for name, others in _MEANINGLESS.items():
+        if name in given and (beside := given.intersection(others)):
+            raise UsageError(f"{name} means nothing with {min(beside)}", expected="one of them")
+    if "amount" in given and "toward" not in given:
+        raise UsageError("amount means nothing without toward", expected="both")
+
+
+def _check_bars(melody: Melody, bars: list[int], path: str | None = None) -> None:
+    for i in bars:
+        if melody.tune.refused[i]:
+            raise InputError(f"bar {i + 1} does not count", path=path, found=melody.tune.refused[i])
+
+
+def _read_other(path: str | os.PathLike[str]) -> tuple[Melody, tuple[str, ...]]:
+    """Return another tune, and what the user should know of how it was read."""
+    other = find_line(path)
+    return other, tuple(f"{Path(path).name}: {text}" for text in remarks(other))
+
+
+def _write_bars(melody: Melody, chosen: list[int], notes: Sequence[str]) -> dict[int, NDArray[np.int16]]:
+    if len(chosen) > 1:
+        raise UsageError("notes are of one bar", found=f"{len(chosen)} bars")
+    return {chosen[0]: parse_notes(notes, melody.tune.symbols.shape[1])}
+
+
+def _take_bars(melody: Melody, chosen: list[int], from_: str) -> tuple[dict[int, NDArray[np.int16]], tuple[str, ...]]:
+    """Return bars of another tune, by the places where they go, and what the user should know of it."""
+    path, _, text = from_.rpartition(":")
+    if not path:
+        raise UsageError(f"from {from_!r} is unreadable", expected="FILE:BAR, like other.mid:5")
+    other, said = _read_other(path)
+    check_steps(other, melody.tune.symbols.shape[1])
+    taken = _parse_range(text, len(other.tune), "bar")
+    _check_bars(other, taken, path)
+    if len(taken) != len(chosen):
+        raise UsageError("as many bars are needed as are replaced", found=f"{len(taken)}", expected=f"{len(chosen)}")
+    return dict(zip(chosen, other.tune.symbols[taken], strict=True)), said
+
+
 class _Vary:
     """One call of the verb, for one model."""
 
@@ -101,12 +148,12 @@ class _Vary:
         self,
         source: Any,
         *,
-        bar: str = "1",
+        bar: str | None = None,
         from_: str | None = None,
         notes: Sequence[str] | None = None,
         seed: int | None = None,
         toward: str | os.PathLike[str] | None = None,
-        amount: float = 0.5,
+        amount: float | None = None,
         extend: int = 0,
         part: int | None = None,
         meter: str | None = None,
@@ -114,68 +161,57 @@ class _Vary:
     ) -> Result:
         """Change one tune. Parameters, result and errors are those of :func:`vary`."""
         began = time.perf_counter()
-        given = [name for name, value in (("from", from_), ("notes", notes), ("toward", toward)) if value is not None]
-        if len(given) > 1:
-            raise UsageError(f"{' and '.join(given)} exclude each other", expected="one of them")
-        if toward is not None and extend:
-            raise UsageError("toward and extend exclude each other", expected="one of them")
         if extend < 0:
             raise UsageError(f"extend is {extend}", expected="0 or more")
-        melody = find_line(source, part, meter, upbeat)
-        steps = melody.tune.symbols.shape[1]
-        chosen: list[int] = []
-        if toward is not None:
-            varied = _whole(interpolate(self.model, melody, find_line(toward), amount))
-        elif extend:
-            varied = _whole(self._continue(melody, extend, seed or 0))
-        else:
-            chosen = _parse_range(str(bar), len(melody.tune), "bar")
-            if refused := [i for i in chosen if melody.tune.refused[i]]:
-                raise InputError(f"bar {refused[0] + 1} does not count", found=melody.tune.refused[refused[0]])
-            varied = change(self.model, melody, self._new_bars(melody, chosen, steps, from_, notes, seed or 0))
-        settings = {
-            "bar": str(bar),
+        settings: dict[str, Any] = {
+            "bar": None if bar is None else str(bar),
             "from": from_,
             "notes": None if notes is None else list(notes),
             "seed": seed,
             "toward": None if toward is None else os.fspath(toward),
             "amount": amount,
-            "extend": extend,
-            "part": part,
-            "meter": meter,
-            "upbeat": upbeat,
+            "extend": extend or None,
         }
-        drawn = toward is None and (extend > 0 or (from_ is None and notes is None))
-        names = [self.model.model, *([self.model.prior.session.weights.model] if drawn else [])]
-        return self._report(source, melody, varied, chosen, began, settings, ", ".join(names))
+        _check_options({name for name, value in settings.items() if value is not None})
+        melody = find_line(source, part, meter, upbeat)
+        chosen: list[int] = []
+        said: tuple[str, ...] = ()
+        rng = np.random.default_rng(seed or 0)
+        if toward is not None:
+            settings["amount"] = _AMOUNT if amount is None else amount
+            other, said = _read_other(toward)
+            varied = _whole(self._go_toward(melody, other, settings["amount"]))
+        elif extend:
+            varied = _whole(self._continue(melody, extend, rng))
+        else:
+            settings["bar"] = _BAR if bar is None else str(bar)
+            chosen = _parse_range(settings["bar"], len(melody.tune), "bar")
+            _check_bars(melody, chosen)
+            if notes is not None:
+                new = _write_bars(melody, chosen, notes)
+            elif from_ is not None:
+                new, said = _take_bars(melody, chosen, from_)
+            else:
+                drawn = draw_bars(self.model, melody, chosen, len(melody.tune), rng)
+                new = {at: drawn[at] for at in chosen}
+            varied = change(self.model, melody, new)
+        names = [self.model.model]
+        if not {"from", "notes", "toward"} & {name for name, value in settings.items() if value is not None}:
+            names.append(self.model.prior.session.weights.model)
+        settings |= {"extend": extend, "part": part, "meter": meter, "upbeat": upbeat}
+        return self._report(source, melody, varied, chosen, said, began, settings, ", ".join(names))
 
-    def _new_bars(
-        self, melody: Melody, chosen: list[int], steps: int, from_: str | None, notes: Sequence[str] | None, seed: int
-    ) -> dict[int, NDArray[np.int16]]:
-        if notes is not None:
-            if len(chosen) > 1:
-                raise UsageError("notes are of one bar", found=f"{len(chosen)} bars")
-            return {chosen[0]: parse_notes(notes, steps)}
-        if from_ is not None:
-            path, _, text = from_.rpartition(":")
-            if not path:
-                raise UsageError(f"from {from_!r} is unreadable", expected="FILE:BAR, like other.mid:5")
-            other = find_line(path)
-            check_steps(other, steps)
-            taken = _parse_range(text, len(other.tune), "bar")
-            if len(taken) != len(chosen):
-                raise UsageError(
-                    "as many bars are needed as are replaced", found=f"{len(taken)}", expected=f"{len(chosen)}"
-                )
-            return dict(zip(chosen, other.tune.symbols[taken], strict=True))
-        drawn = draw_bars(self.model, melody, chosen, len(melody.tune), np.random.default_rng(seed))
-        return {at: drawn[at] for at in chosen}
+    def _go_toward(self, melody: Melody, other: Melody, amount: float) -> NDArray[np.int16]:
+        between = interpolate(self.model, melody, other, amount)
+        # Bars that do not count, in either, have no code to go from, or to.
+        counts = [not (mine or theirs) for mine, theirs in zip(melody.tune.refused, other.tune.refused, strict=False)]
+        return np.where(np.array(counts)[:, None], between, melody.tune.symbols[: len(between)])
 
-    def _continue(self, melody: Melody, count: int, seed: int) -> NDArray[np.int16]:
+    def _continue(self, melody: Melody, count: int, rng: np.random.Generator) -> NDArray[np.int16]:
         n = len(melody.tune)
         if n + count > MOST_BARS:
             raise UsageError(f"extend is {count}", found=f"{n} bars", expected=f"at most {MOST_BARS} in all")
-        return draw_bars(self.model, melody, list(range(n, n + count)), n + count, np.random.default_rng(seed))
+        return draw_bars(self.model, melody, list(range(n, n + count)), n + count, rng)
 
     def _report(
         self,
@@ -183,6 +219,7 @@ class _Vary:
         melody: Melody,
         varied: Varied,
         chosen: list[int],
+        said: tuple[str, ...],
         began: float,
         settings: dict[str, Any],
         model: str,
@@ -190,7 +227,7 @@ class _Vary:
         tune, after = melody.tune, varied.symbols
         edges = tune.edges_q
         if len(after) > len(tune):
-            length = edges[-1] - edges[-2]
+            length = after.shape[1] / STEPS_PER_QUARTER
             edges = np.append(edges, edges[-1] + length * np.arange(1, len(after) - len(tune) + 1))
         new_tune = replace(
             tune,
@@ -212,13 +249,13 @@ class _Vary:
                 "bars": describe(changed, codes, found),
                 "changes": Labels(kinds),
                 "notes": find_notes(changed),
-                "midi": MidiFile(np.frombuffer(write_tune(source, melody, after, edges), np.uint8)),
+                "midi": MidiFile(np.frombuffer(write_tune(source, melody, new_tune), np.uint8)),
             },
             settings=settings,
             version=__version__,
             duration_s=float(changed.score.seconds(max(float(new_tune.edges_q[-1]), 0.0))),
             elapsed_s=time.perf_counter() - began,
-            warnings=(*remarks(melody), *_sentences(varied)),
+            warnings=(*remarks(melody), *said, *_sentences(varied)),
         )
 
 
@@ -251,12 +288,12 @@ def _sentences(varied: Varied) -> tuple[str, ...]:
 def vary(
     source: Any,
     *,
-    bar: str = "1",
+    bar: str | None = None,
     from_: str | None = None,
     notes: Sequence[str] | None = None,
     seed: int | None = None,
     toward: str | os.PathLike[str] | None = None,
-    amount: float = 0.5,
+    amount: float | None = None,
     extend: int = 0,
     part: int | None = None,
     meter: str | None = None,
@@ -273,8 +310,8 @@ def vary(
     ----------
     source : path-like, Score, or a list of those
         A MIDI, MusicXML or ABC file.
-    bar : str
-        Which bars to change, from 1 on: 3, or 3-6.
+    bar : str or None
+        Which bars to change, from 1 on: 3, or 3-6; the first when not given.
     from_ : str or None
         Take the new bars from another tune: other.mid:5, or other.mid:5-8 for several.
     notes : sequence of str or None
@@ -282,9 +319,9 @@ def vary(
     seed : int or None
         Seed of bars that are drawn, where nothing else says what they are; 0 when not given.
     toward : path-like or None
-        Another tune: instead of changing bars, go towards it.
-    amount : float
-        How far, from 0 to 1.
+        Another tune: instead of changing bars, go towards it. Bars that do not count, in either, stay as they are.
+    amount : float or None
+        How far to go toward the other tune, from 0 to 1; 0.5 when not given.
     extend : int
         Instead of changing bars, go on for so many more, drawn at random.
     part : int or None
@@ -301,10 +338,11 @@ def vary(
     Returns
     -------
     Result or iterator of Result
-        ``result.midi`` (:class:`ottava.results.MidiFile`) is the new file; ``result.changes`` says of each bar whether
-        it is the ``same``, was ``edited``, ``follows`` or is ``new``; ``result.form``, ``result.bars`` and
-        ``result.notes`` are of the new tune. For a list, an iterator in its order, in which an error stands in the
-        place of a source that could not be used.
+        ``result.midi`` (:class:`ottava.results.MidiFile`) is the new file: of MIDI, the old one with other notes in the
+        melody; of MusicXML and ABC, one that is written anew from the notes, without lyrics and grace notes.
+        ``result.changes`` says of each bar whether it is the ``same``, was ``edited``, ``follows`` or is ``new``;
+        ``result.form``, ``result.bars`` and ``result.notes`` are of the new tune. For a list, an iterator in its order,
+        in which an error stands in the place of a source that could not be used.
 
     Raises
     ------

@@ -1,1 +1,1 @@
-"""The torch side of naming players. Nothing that a verb reaches imports from here."""
+"""The torch side of the prior over codes. Nothing that a verb reaches imports from here."""
