@@ -2,8 +2,9 @@
 
     python benchmarks/claims/flow.py [--seeds 20] [--banknote FILE]
 
-Writes ``results/claims_flow.csv``: one row for each claim, data set, network, method and seed. Needs scikit-learn and
-captum. The Banknote set is not shipped with scikit-learn: give the UCI repository's file to have it, too.
+Writes ``results/claims_flow.csv``: one row for each claim, data set, network, method and seed, and of curves one for
+each share, averaged over seeds. Needs scikit-learn and captum. The Banknote set is not shipped with scikit-learn: give
+the UCI repository's file to have it, too.
 
 * C3, C4: small dense networks, accuracy, and accuracy while their first layer's links are zeroed.
 * C5: attributions against the information of features and classes.
@@ -191,6 +192,20 @@ def rows(seeds: int, banknote: Path | None) -> Iterator[Row]:
         print("seed", seed, flush=True)
 
 
+def average_curves(rows: list[Row]) -> list[Row]:
+    """Return the rows with those of curves, of which a share is told, averaged over seeds."""
+    curves: dict[tuple[str, ...], list[Row]] = {}
+    key = ("claim", "data", "network", "method", "share")
+    for row in rows:
+        if row["share"] != "":
+            curves.setdefault(tuple(str(row[k]) for k in key), []).append(row)
+    means = [
+        of_share[0] | {"seed": "", "value": round(float(np.mean([row["value"] for row in of_share])), 5)}
+        for of_share in curves.values()
+    ]
+    return [row for row in rows if row["share"] == ""] + means
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, default=20)
@@ -204,7 +219,7 @@ def main() -> None:
         numbers = {k: round(float(v), 5) for k, v in row.items() if isinstance(v, (float, np.floating))}
         table.append({k: (row | numbers).get(k, "") for k in columns} | where)
     with atomic_write(given.out, force=True) as file:
-        file.write(render_csv(table).encode())
+        file.write(render_csv(average_curves(table)).encode())
 
 
 if __name__ == "__main__":
