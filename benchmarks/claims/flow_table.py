@@ -93,7 +93,8 @@ OWN = """## Our own networks, smaller
 
 Units of the shipped networks are removed, {share} of the multiply-adds, by seven measures of what they are worth, and
 training goes on for {steps} steps, the same for all. *Unpruned*: what the same training does to the whole network.
-Validation, right after and then; one seed.
+Validation, right after and then; one seed. Structure's *score*, by which its training is judged, is the sum of what is
+written right, of exact copies that follow, and of varied bars that do, less what changes elsewhere.
 """
 SHOWN = {
     "structure": ("valid/score", "valid/free"),
@@ -127,7 +128,7 @@ def render(rows: list[Row], speed: list[Row], deletion: list[Row], pruned: list[
                 ["", "seconds", "times as fast"],
                 [[row["method"], row["seconds"], row["times"]] for row in select(speed, what="784 x 32")],
             ),
-            "Two layers of 2000 samples, and the whole map of a network of three layers, in which the links that chance\n"
+            "Two layers of 2000 samples, and the whole map of a network of three layers, in which links that chance\n"
             "would give are found and left out:\n",
             table(
                 ["", "links", "seconds", "peak memory, MB"],
