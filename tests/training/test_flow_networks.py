@@ -272,7 +272,7 @@ class Written(nn.Module):
 
     def forward(self, x):
         h = torch.zeros(len(x), 5)
-        h[:, :3] = self.a(x).relu()
+        h[:, :3] = F.threshold_(input=self.a(x), threshold=0, value=0)
         h[:, 3:].add_(self.b(x))
         return (self.out.weight @ h.T).mT + self.out.bias
 
@@ -529,6 +529,8 @@ def test_an_attributor_of_several_inputs_and_ends():
     data = tuple(rng.normal(size=(60, n)).astype(np.float32) for n in (3, 2))
     with pytest.raises(UsageError, match="several outputs"):
         FlowAttribution(Two(), data)
+    with pytest.raises(InputError, match="takes fewer tensors"):
+        FlowAttribution(Two(), (*data, data[0]))
     inputs = tuple(torch.from_numpy(part[:4]) for part in data)
     of_x, of_y = FlowAttribution(Two(), data, output="first").attribute(inputs, target=1)
     assert of_x.shape == (4, 3)

@@ -55,7 +55,10 @@ class FlowAttribution:
     ) -> None:
         self.forward_func = model
         given = data if isinstance(data, tuple) else (data,)
-        self.data = dict(zip(find_arguments(model), map(_as_array, given), strict=False))
+        names = find_arguments(model)
+        if len(given) > len(names):
+            raise InputError("the module takes fewer tensors", found=str(len(given)), expected=", ".join(names))
+        self.data = dict(zip(names, map(_as_array, given), strict=False))
         self._options = (
             find_estimator(estimator),
             check_choice("signs", signs, SIGNS),

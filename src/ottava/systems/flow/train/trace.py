@@ -200,8 +200,9 @@ class _Record(TorchFunctionMode):
         if called == "get":  # a property, such as a transpose
             results = [tensor for tensor in results if all(tensor is not other for other in given)]
         elif called == "setitem" or (name.endswith("_") and not name.endswith("__")):  # written into
-            whole = args[0]._base
-            results = [args[0]] if whole is None else [args[0], whole]
+            # Of a part of another tensor, that one is written into, too.
+            written = given[:1] if called != "setitem" else [args[0]]
+            results = [*written, *(part._base for part in written if part._base is not None)]
             inputs = tuple(dict.fromkeys((*inputs, *filter(None, map(self.name, results)))))
         if inputs and results:
             self._note(called, given, inputs, results)
@@ -235,8 +236,4 @@ class _Record(TorchFunctionMode):
 
 def _owner(parameter: str) -> str:
     """Return the name of the part of a module that a parameter belongs to, parametrised or not."""
-    return (
-        re.sub(r"\.?parametrizations\..*", "", parameter)
-        if "parametrizations." in parameter
-        else (parameter.rpartition(".")[0])
-    )
+    return re.sub(r"\.?(parametrizations\..*|[^.]*)$", "", parameter)
