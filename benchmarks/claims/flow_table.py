@@ -3,8 +3,8 @@
     python benchmarks/claims/flow_table.py
 
 From ``claims_flow.csv``, ``flow_speed.csv``, ``flow_deletion.csv`` and ``claims_flow_prune.csv`` in ``results/``; and
-from what ``ottava evaluate structure`` says of the network in the package (``structure_reconstruction.csv``), of the whole
-network that it was pruned from (``structure_reconstruction.whole.csv``), and of the one that flow leaves
+from what ``ottava evaluate structure`` says of the network in the package (``structure_reconstruction.csv``), of the
+whole network that it was pruned from (``structure_reconstruction.whole.csv``), and of the one that flow leaves
 (``structure_reconstruction.weighted-flow.csv``).
 """
 

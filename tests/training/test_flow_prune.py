@@ -73,6 +73,7 @@ def test_every_measure_scores_every_layer(net, measure):
     for name, layer in prunable_layers(net).items():
         assert links[name].shape == layer.weight.shape[:2]
         assert units[name].shape == layer.weight.shape[:1]
+        assert units[name].mean().item() == pytest.approx(1, abs=1e-4)  # so that layers can be compared
         assert (links[name] >= 0).all()
 
 

@@ -188,10 +188,10 @@ def unit_scores(
 ) -> dict[str, Tensor]:
     """Return what each unit of each prunable layer is worth, by name of the layer.
 
-    Parameters and errors are those of :func:`link_scores`, but for ``"flow"``, which needs a flow map. Information is
-    what flows through the unit, times the number of units in its layer, so that layers of all widths can be compared.
-    Of the others, it is the sum over the unit's own links (of ``"taylor"``, with their signs), by their layer's mean.
-    Layers that the map does not have are left out.
+    Parameters and errors are those of :func:`link_scores`, but for ``"flow"``, which needs a flow map: a unit is worth
+    what flows through it. By the other measures it is worth the sum of its own links (of ``"taylor"``, with their
+    signs). All are divided by their layer's mean, so that layers can be compared: of a layer that others go around, little
+    flows through each unit, and yet no layer can be spared as a whole. Layers that the map does not have are left out.
     """
     check_choice("measure", measure, MEASURES)
     layers = prunable_layers(model)
@@ -202,17 +202,18 @@ def unit_scores(
             flow = _weigh(flow, link_scores(model, "activation", inputs=inputs))
         widths = flow.layers
         called = {name: name_called(name, _inputs_of(flow)) for name in layers}
-        return {
-            name: torch.from_numpy(flow.information[flow.layer == called[name]] * widths[called[name]]).float()
+        worth = {
+            name: torch.from_numpy(flow.information[flow.layer == called[name]]).float()
             for name, layer in layers.items()
             if widths.get(called[name]) == layer.weight.shape[0]
         }
-    if measure == "taylor" and loss is not None:
-        links = _changes(model, loss)
     else:
-        links = link_scores(model, measure, inputs=inputs, loss=loss, seed=seed)
-    sums: dict[str, Any] = {name: values.sum(1).abs() for name, values in links.items()}
-    return {name: values / values.mean().clamp(1e-12) for name, values in sums.items()}
+        if measure == "taylor" and loss is not None:
+            links = _changes(model, loss)
+        else:
+            links = link_scores(model, measure, inputs=inputs, loss=loss, seed=seed)
+        worth = {name: values.sum(1).abs() for name, values in links.items()}
+    return {name: values / values.mean().clamp(1e-12) for name, values in worth.items()}
 
 
 def _weigh(flow: FlowMap, sizes: Mapping[str, Tensor]) -> FlowMap:
