@@ -190,8 +190,9 @@ def unit_scores(
 
     Parameters and errors are those of :func:`link_scores`, but for ``"flow"``, which needs a flow map: a unit is worth
     what flows through it. By the other measures it is worth the sum of its own links (of ``"taylor"``, with their
-    signs). All are divided by their layer's mean, so that layers can be compared: of a layer that others go around, little
-    flows through each unit, and yet no layer can be spared as a whole. Layers that the map does not have are left out.
+    signs). All are divided by their layer's mean, so that layers can be compared: of a layer that others go around,
+    little flows through each unit, and yet no layer can be spared as a whole. Layers that the map does not have are
+    left out.
     """
     check_choice("measure", measure, MEASURES)
     layers = prunable_layers(model)
