@@ -29,6 +29,7 @@ PRUNED = ROOT / "benchmarks/results/claims_flow_prune.csv"
 TESTED = ROOT / "benchmarks/results"
 DOCUMENT = ROOT / "docs/claims_flow.md"
 PICTURE = ROOT / "docs/images/flow_pruning.png"
+OWN_PICTURE = ROOT / "docs/images/flow_own.png"
 METHODS = ("flow", "weighted-flow", "magnitude", "taylor", "activation", "random", "flow, reversed")
 ATTRIBUTIONS = ("flow", "flow, binned", "weights", "integrated gradients", "Shapley values")
 
@@ -95,10 +96,14 @@ network between. *Occlusion*: the change when a part goes alone.
 """
 OWN = """## Our own networks, smaller
 
-Units of the shipped networks are removed, {share} of the multiply-adds, by seven measures of what they are worth, and
-training goes on for {steps} steps, the same for all. *Unpruned*: what the same training does to the whole network.
-Validation, right after and then; one seed. Structure's *score*, by which its training is judged, is the sum of what is
-written right, of exact copies that follow, and of varied bars that do, less what changes elsewhere.
+Units are removed by what they are worth, and training goes on, for as many steps by all measures. *Unpruned*: what the
+same training does to the whole network. Validation, right after and then; one seed. Structure's *score*, by which its
+training is judged, is the sum of what is written right, of exact copies that follow, and of varied bars that do, less
+what changes elsewhere.
+"""
+CURVES = """![Validation over the share of multiply-adds that are gone](images/flow_own.png)
+
+Right after, without training on.
 """
 SHIPPED = """## The structure network in the package
 
@@ -159,7 +164,9 @@ def render(rows: list[Row], speed: list[Row], deletion: list[Row], pruned: list[
             ),
             "![Time and memory over the number of links](images/flow_speed.png)\n",
             *_deletion(deletion),
+            OWN,
             *(_own(pruned, system) for system in SHOWN),
+            CURVES,
             _shipped(),
         ]
     )
@@ -178,20 +185,17 @@ def _deletion(rows: Sequence[Row]) -> list[str]:
 
 
 def _own(rows: Sequence[Row], system: str) -> str:
-    chosen = select(rows, system=system)
-    if not chosen:
-        return ""
-    shares = sorted({row["share"] for row in chosen if row["by"] != "none"}, key=float)
-    text = OWN.format(share=", ".join(f"{float(share):.0%}" for share in shares), steps=chosen[0]["steps"])
+    chosen = [row for row in select(rows, system=system) if row["steps"] != "0"]
     shown = SHOWN[system]
-    head = ["", "removed", *(f"{m.removeprefix('valid/')}, {w}" for w in ("right after", "trained on") for m in shown)]
+    then = f"after {chosen[0]['steps']} steps"
+    head = ["", "removed", *(f"{m.removeprefix('valid/')}, {w}" for w in ("right after", then) for m in shown)]
     lines = []
     for row in chosen:
         found = [row.get(f"{when} {metric}", "") for when in ("pruned", "tuned") for metric in shown]
         cells = [f"{float(value):.3f}" if value else "–" for value in found]
         saved = f"{float(row['saved']):.1%}" if row["saved"] else "nothing"
         lines.append([row["by"] if row["by"] != "none" else "unpruned", saved, *cells])
-    return f"{text}\n*{system.capitalize()}*\n\n{table(head, lines)}"
+    return f"*{system.capitalize()}*\n\n{table(head, lines)}"
 
 
 def _shipped() -> str:
@@ -288,11 +292,27 @@ def _verdict(rows: Sequence[Row], networks: Sequence[tuple[str, str]]) -> str:
     return "".join(f"* {line}\n" for line in said)
 
 
+def draw_own(rows: Sequence[Row]) -> None:
+    """Draw how our own networks do over the share of multiply-adds that are gone."""
+    from matplotlib import pyplot
+
+    shown = {"structure": "valid/score", "transcription": "valid/onset_f"}
+    figure, axes = pyplot.subplots(1, len(shown), figsize=(4.6 * len(shown), 3.2), layout="constrained")
+    for axis, (system, metric) in zip(axes, shown.items(), strict=True):
+        chosen = select(rows, system=system, steps="0")
+        (whole,) = (float(row[f"pruned {metric}"]) for row in select(chosen, by="none"))
+        for method in dict.fromkeys(row["by"] for row in chosen if row["by"] != "none"):
+            found = sorted((float(r["saved"]), float(r[f"pruned {metric}"])) for r in select(chosen, by=method))
+            style = "-" if method.endswith("flow") else "--"
+            axis.plot(*zip((0, whole), *found, strict=True), style, label=method, marker=".")
+        axis.set(title=system, xlabel="multiply-adds that are gone", ylabel=metric.removeprefix("valid/"))
+        axis.grid(alpha=0.3)
+    axes[0].legend(frameon=False, fontsize=8)
+    figure.savefig(OWN_PICTURE, dpi=100)
+
+
 def draw(rows: Sequence[Row]) -> None:
     """Draw accuracy over the share of links that are zeroed."""
-    import matplotlib
-
-    matplotlib.use("Agg")
     from matplotlib import pyplot
 
     networks = list(dict.fromkeys((row["data"], row["network"]) for row in rows if row["claim"] == "C4 first layer"))
@@ -325,7 +345,11 @@ def main() -> None:
     rows, speed, deletion, pruned = map(read_rows, (given.results, SPEED, DELETION, PRUNED))
     with atomic_write(given.out, force=True) as file:
         file.write(render(rows, speed, deletion, pruned).encode())
+    import matplotlib
+
+    matplotlib.use("Agg")
     draw(rows)
+    draw_own(pruned)
 
 
 if __name__ == "__main__":
