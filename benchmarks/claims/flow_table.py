@@ -99,7 +99,8 @@ OWN = """## Our own networks, smaller
 Units are removed by what they are worth, and training goes on, for as many steps by all measures. *Unpruned*: what the
 same training does to the whole network. Validation, right after and then; one seed. Structure's *score*, by which its
 training is judged, is the sum of what is written right, of exact copies that follow, and of varied bars that do, less
-what changes elsewhere.
+what changes elsewhere. *By share*: what flows through a unit is not taken by its layer's mean, so that of a layer that
+others go around more is removed.
 """
 CURVES = """![Validation over the share of multiply-adds that are gone](images/flow_own.png)
 
@@ -108,7 +109,7 @@ Right after, without training on.
 SHIPPED = """## The structure network in the package
 
 The two best were trained on for 5000 steps, as `ship.yaml` says, and tested on {tunes} tunes that no training has seen:
-means over tunes, and in brackets the difference from the whole network, with its standard error. *{best}* is in the
+means over tunes, and in brackets the difference from the whole network, with its standard error. *taylor* is in the
 package.
 """
 TEST_MEASURES = {
@@ -199,7 +200,7 @@ def _own(rows: Sequence[Row], system: str) -> str:
 
 
 def _shipped() -> str:
-    names = {"whole": ".whole", "weighted-flow": ".weighted-flow", "taylor": ""}
+    names = {"whole": ".whole", "weighted-flow, by share": ".weighted-flow", "taylor": ""}
     tested = {
         name: {row["data"] + row["file"]: row for row in read_rows(TESTED / f"structure_reconstruction{suffix}.csv")}
         for name, suffix in names.items()
@@ -216,7 +217,7 @@ def _shipped() -> str:
             said = f"{np.nanmean(each):.{digits}f}"
             cells.append(said if name == "whole" else f"{said} ({np.nanmean(change):+.4f} ± {error:.4f})")
         lines.append([title, *cells])
-    return f"{SHIPPED.format(tunes=len(tunes), best='taylor')}\n{table(['', *names], lines)}"
+    return f"{SHIPPED.format(tunes=len(tunes))}\n{table(['', *names], lines)}"
 
 
 def _pruning(rows: Sequence[Row], networks: Sequence[tuple[str, str]]) -> str:
@@ -299,11 +300,11 @@ def draw_own(rows: Sequence[Row]) -> None:
     shown = {"structure": "valid/score", "transcription": "valid/onset_f"}
     figure, axes = pyplot.subplots(1, len(shown), figsize=(4.6 * len(shown), 3.2), layout="constrained")
     for axis, (system, metric) in zip(axes, shown.items(), strict=True):
-        chosen = select(rows, system=system, steps="0")
-        (whole,) = (float(row[f"pruned {metric}"]) for row in select(chosen, by="none"))
+        chosen = select(rows, system=system)
+        whole = float(select(chosen, by="none")[0][f"pruned {metric}"])
         for method in dict.fromkeys(row["by"] for row in chosen if row["by"] != "none"):
             found = sorted((float(r["saved"]), float(r[f"pruned {metric}"])) for r in select(chosen, by=method))
-            style = "-" if method.endswith("flow") else "--"
+            style = "-" if "flow" in method else "--"
             axis.plot(*zip((0, whole), *found, strict=True), style, label=method, marker=".")
         axis.set(title=system, xlabel="multiply-adds that are gone", ylabel=metric.removeprefix("valid/"))
         axis.grid(alpha=0.3)
@@ -343,13 +344,13 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=DOCUMENT)
     given = parser.parse_args()
     rows, speed, deletion, pruned = map(read_rows, (given.results, SPEED, DELETION, PRUNED))
-    with atomic_write(given.out, force=True) as file:
-        file.write(render(rows, speed, deletion, pruned).encode())
     import matplotlib
 
     matplotlib.use("Agg")
     draw(rows)
     draw_own(pruned)
+    with atomic_write(given.out, force=True) as file:
+        file.write(render(rows, speed, deletion, pruned).encode())
 
 
 if __name__ == "__main__":
