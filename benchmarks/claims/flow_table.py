@@ -305,10 +305,11 @@ def draw_own(rows: Sequence[Row]) -> None:
         for method in dict.fromkeys(row["by"] for row in chosen if row["by"] != "none"):
             found = sorted((float(r["saved"]), float(r[f"pruned {metric}"])) for r in select(chosen, by=method))
             style = "-" if "flow" in method else "--"
-            axis.plot(*zip((0, whole), *found, strict=True), style, label=method, marker=".")
+            colour = f"C{METHODS.index(method.removesuffix(', by share'))}"
+            axis.plot(*zip((0, whole), *found, strict=True), style, label=method, marker=".", color=colour)
         axis.set(title=system, xlabel="multiply-adds that are gone", ylabel=metric.removeprefix("valid/"))
         axis.grid(alpha=0.3)
-    axes[0].legend(frameon=False, fontsize=8)
+        axis.legend(frameon=False, fontsize=8)
     figure.savefig(OWN_PICTURE, dpi=100)
 
 
