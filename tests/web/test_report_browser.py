@@ -5,10 +5,8 @@ from __future__ import annotations
 import io
 import json
 import re
-import shutil
-import time
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,53 +15,13 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 import soundfile
-from made_flow import make_flow
+from chromium import NEEDED, press, settle, until
 from made_song import make_result
 
-from ottava.report import page, save, sound
+from ottava.report import page, sound
 from ottava.results import Notes, Result
 
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-ARGUMENTS = [
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
-
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on the path"),
-]
-
-# Counts what the canvases are asked to draw, and listens to what goes to the loudspeaker.
-SPIES = """
-window.drawn = 0;
-for (const name of ["fillRect", "roundRect"]) {
-  const real = CanvasRenderingContext2D.prototype[name];
-  CanvasRenderingContext2D.prototype[name] = function (...a) { window.drawn++; return real.apply(this, a); };
-}
-window.tones = [];
-const Real = window.OscillatorNode;
-window.OscillatorNode = class extends Real {
-  constructor(context, options) { super(context, options); window.tones.push(options.frequency); }
-};
-const connect = AudioNode.prototype.connect;
-AudioNode.prototype.connect = function (to, ...rest) {
-  if (to instanceof AudioDestinationNode) connect.call(this, window.meter = new AnalyserNode(this.context));
-  return connect.call(this, to, ...rest);
-};
-window.level = () => {
-  if (!window.meter) return 0;
-  const block = new Float32Array(2048);
-  window.meter.getFloatTimeDomainData(block);
-  return Math.max(...block.map(Math.abs));
-};
-"""
+pytestmark = NEEDED
 
 # Columns (in CSS pixels) where a canvas of the roll has a colour, and how many pixels have it.
 FIND = """([layer, name, near]) => {
@@ -86,61 +44,6 @@ FIND = """([layer, name, near]) => {
 }"""
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    with api.sync_playwright() as playwright:
-        instance = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
-        yield instance
-        instance.close()
-
-
-@pytest.fixture
-def visit(browser: Any, tmp_path: Path) -> Iterator[Callable[..., Any]]:
-    """Write a result's page and open it; at the end, no request and no console message may have been."""
-    contexts, trouble = [], []
-
-    def visit(result: Result, *, width: int = 1100, **options: Any) -> Any:
-        path = save(result, tmp_path / "page.html", force=True)
-        context = browser.new_context(viewport={"width": width, "height": 800}, **options)
-        contexts.append(context)
-        tab = context.new_page()
-        # Reading pixels back is what these tests do, not the page, and Chromium advises on it.
-        tab.on("console", lambda m: None if "willReadFrequently" in m.text else trouble.append(m.text))
-        tab.on("pageerror", lambda error: trouble.append(str(error)))
-        own = ("data:", "blob:", path.as_uri())
-        tab.on("request", lambda r: None if r.url.startswith(own) else trouble.append(r.url))
-        tab.add_init_script(SPIES)
-        tab.goto(path.as_uri())
-        _settle(tab)
-        return tab
-
-    yield visit
-    for context in contexts:
-        context.close()
-    assert not trouble
-
-
-def _settle(tab: Any) -> None:
-    """Wait until what was asked for has been drawn."""
-    frame = "new Promise((done) => requestAnimationFrame(() => setTimeout(done, 10)))"
-    tab.evaluate(f"() => {frame}.then(() => {frame})")
-
-
-def _until(tab: Any, condition: str) -> None:
-    """Wait until a JavaScript expression holds; playwright's own way needs eval, which the policy forbids."""
-    end = time.monotonic() + 10
-    while not tab.evaluate(f"() => {condition}"):
-        assert time.monotonic() < end, condition
-        tab.wait_for_timeout(30)
-
-
-def _press(tab: Any, *keys: str) -> None:
-    for key in keys:
-        tab.keyboard.press(key)
-        _settle(tab)
-
-
 def _clock(tab: Any) -> float:
     minutes, seconds = tab.locator("#now").text_content().split(":")
     return 60 * int(minutes) + float(seconds)
@@ -159,10 +62,10 @@ def test_plays_from_file(visit: Callable[..., Any], song: Result) -> None:
     tab = visit(song)
     before = _find(tab, "playhead", "overlay")["left"]
     tab.keyboard.press("Space")
-    _until(tab, "document.getElementById('audio').currentTime > 0.6")
+    until(tab, "document.getElementById('audio').currentTime > 0.6")
     assert tab.get_attribute("#play", "aria-label") == "Pause"
     tab.keyboard.press("Space")
-    _settle(tab)
+    settle(tab)
     assert tab.get_attribute("#play", "aria-label") == "Play"
     heard = tab.evaluate("document.getElementById('audio').currentTime")
     assert _clock(tab) == pytest.approx(heard, abs=0.11)
@@ -196,15 +99,15 @@ def test_keyboard(visit: Callable[..., Any], song: Result) -> None:
     tab = visit(song)
     at = []
     for key in ("ArrowRight", "ArrowRight", "ArrowLeft", "Shift+ArrowRight", "End", "Home"):
-        _press(tab, key)
+        press(tab, key)
         at.append(_clock(tab))
     assert at == [2, 4, 2, 12, 24.5, 0]
     tab.focus("#overview")
-    _press(tab, "ArrowRight")
+    press(tab, "ArrowRight")
     assert tab.get_attribute("#overview", "aria-valuenow") == "2"
     assert tab.get_attribute("#overview", "aria-valuetext") == "0:02 of 0:24"
     tab.focus("#mix")
-    _press(tab, "ArrowRight")
+    press(tab, "ArrowRight")
     assert (tab.input_value("#mix"), _clock(tab)) == ("5", 2)  # the slider's key is the slider's
 
 
@@ -230,15 +133,15 @@ def test_everything_is_reached_by_tab_and_shows_focus(visit: Callable[..., Any],
 
 def test_playhead_zoom_and_note_agree(visit: Callable[..., Any]) -> None:
     tab = visit(_one_note())
-    _press(tab, "ArrowRight")
+    press(tab, "ArrowRight")
     note, head = _find(tab, "keys"), _find(tab, "playhead", "overlay")
     scale = note["right"] - note["left"] + 2  # px for its one second; notes leave a pixel free
     assert (head["left"] + head["right"] + 1) / 2 == pytest.approx(note["left"], abs=1.5)
-    _press(tab, "+")
+    press(tab, "+")
     wider = _find(tab, "keys")
     assert wider["right"] - wider["left"] + 2 == pytest.approx(1.5 * scale, abs=2)
     assert wider["left"] == pytest.approx(note["left"], abs=2)  # the playhead's place stays
-    _press(tab, "-")
+    press(tab, "-")
     assert _find(tab, "keys") == note
 
 
@@ -247,15 +150,15 @@ def test_click_seeks_and_hover_tells(visit: Callable[..., Any]) -> None:
     box, note = tab.locator("#roll").bounding_box(), _find(tab, "keys")
     x, y = box["x"] + (note["left"] + note["right"]) / 2, box["y"] + note["top"] + 3
     tab.mouse.move(x, y)
-    _settle(tab)
+    settle(tab)
     tip = tab.inner_text("#tip")
     for part in ("E4", "Keys", "0:02.00", "1.00 s long", "velocity 127", "confidence 0.75"):
         assert part in tip
     tab.mouse.click(x, y)
-    _settle(tab)
+    settle(tab)
     assert _clock(tab) == pytest.approx(2.5, abs=0.15)
     tab.mouse.move(x, y + 60)
-    _settle(tab)
+    settle(tab)
     assert not tab.is_visible("#tip")
 
 
@@ -266,7 +169,7 @@ def test_drag_moves_the_view_and_does_not_seek(visit: Callable[..., Any]) -> Non
     tab.mouse.down()
     tab.mouse.move(box["x"] + 570, box["y"] + 200, steps=6)
     tab.mouse.up()
-    _settle(tab)
+    settle(tab)
     assert _find(tab, "keys")["left"] == pytest.approx(note["left"] - 30, abs=2)
     assert _clock(tab) == 0
 
@@ -277,7 +180,7 @@ def test_touch_tells_on_a_phone(visit: Callable[..., Any]) -> None:
     box, note = tab.locator("#roll").bounding_box(), _find(tab, "keys")
     ratio = tab.evaluate("devicePixelRatio")
     tab.touchscreen.tap(box["x"] + note["left"] / ratio + 4, box["y"] + note["top"] / ratio + 2)
-    _settle(tab)
+    settle(tab)
     assert "E4" in tab.inner_text("#tip")
     assert _clock(tab) == pytest.approx(2.0, abs=0.2)
 
@@ -290,18 +193,18 @@ def test_chips_mute_and_solo(visit: Callable[..., Any], song: Result) -> None:
     counts = {name: _find(tab, name)["count"] for name in ("keys", "bass", "drums")}
     assert min(counts.values()) > 200
     tab.click("[data-instrument=bass] .chip-show")
-    _settle(tab)
+    settle(tab)
     assert tab.get_attribute("[data-instrument=bass] .chip-show", "aria-pressed") == "false"
     assert _find(tab, "bass")["count"] == 0
     assert _find(tab, "keys")["count"] == counts["keys"]
     assert tab.inner_text("#range") == f"1–100 of {len(song.notes) - 48}"
     tab.click("[data-instrument=bass] .chip-show")
     tab.click("[data-instrument=drums] .chip-solo")
-    _settle(tab)
+    settle(tab)
     assert _find(tab, "drums")["count"] == counts["drums"]
     assert _find(tab, "bass")["count"] == _find(tab, "keys")["count"] == 0
     tab.click("[data-instrument=drums] .chip-solo")
-    _settle(tab)
+    settle(tab)
     assert {name: _find(tab, name)["count"] for name in counts} == counts
 
 
@@ -317,7 +220,7 @@ def test_list_of_notes(visit: Callable[..., Any], song: Result) -> None:
     tab.click("#later")
     assert tab.inner_text("#range") == f"101–200 of {len(song.notes)}"
     tab.locator("#rows button").first.click()
-    _settle(tab)
+    settle(tab)
     assert _clock(tab) == pytest.approx(song.notes.start_s[100], abs=0.11)
 
 
@@ -381,7 +284,7 @@ def test_empty_state(visit: Callable[..., Any], song: Result) -> None:
     assert tab.is_visible("text=Nothing to transcribe")
     assert tab.locator("#roll").count() == 0
     assert not tab.is_visible("#mix-box")
-    _press(tab, "ArrowRight")
+    press(tab, "ArrowRight")
     assert _clock(tab) == 2
 
 
@@ -392,7 +295,7 @@ def test_themes(visit: Callable[..., Any], song: Result, scheme: str) -> None:
     corner = f"""() => [...{base}.getContext("2d").getImageData(2, 2, 1, 1).data]"""
     first = tab.evaluate(corner)
     tab.click("#theme")
-    _settle(tab)
+    settle(tab)
     second = tab.evaluate(corner)
     assert [sum(first[:3]) > 384, sum(second[:3]) > 384] == [scheme == "light", scheme == "dark"]
 
@@ -400,7 +303,7 @@ def test_themes(visit: Callable[..., Any], song: Result, scheme: str) -> None:
 @pytest.mark.parametrize("motion", ["reduce", "no-preference"])
 def test_reduced_motion_turns_pages(visit: Callable[..., Any], motion: str) -> None:
     tab = visit(_one_note(duration_s=120.0), reduced_motion=motion)
-    _press(tab, *["ArrowRight"] * 5)
+    press(tab, *["ArrowRight"] * 5)
     tab.keyboard.press("Space")
     tab.wait_for_timeout(200)
     shot = """() => document.querySelector("#roll .base").toDataURL()"""
@@ -416,7 +319,7 @@ def test_hear_the_notes(visit: Callable[..., Any], song: Result) -> None:
     tab.keyboard.press("End")
     tab.focus("#overview")
     tab.keyboard.press("Space")
-    _until(tab, "window.level() > 0.01")
+    until(tab, "window.level() > 0.01")
     assert tab.evaluate("document.getElementById('audio').muted")
     first = song.notes[(song.notes.start_s < 1) & (song.notes.instrument != "drums")]
     expected = {round(440 * 2 ** ((p - 69) / 12)) for p in first.pitch_midi.tolist()}
@@ -426,7 +329,7 @@ def test_hear_the_notes(visit: Callable[..., Any], song: Result) -> None:
     tab.wait_for_timeout(300)
     assert tab.evaluate("window.level()") < 1e-3
     tab.locator(".chip-show").first.click()
-    _until(tab, "window.level() > 0.01")
+    until(tab, "window.level() > 0.01")
     tab.click("#play")
     tab.wait_for_timeout(300)
     assert tab.evaluate("window.level()") < 1e-3
@@ -435,9 +338,9 @@ def test_hear_the_notes(visit: Callable[..., Any], song: Result) -> None:
 def test_without_recording_the_notes_play_and_stop_at_the_end(visit: Callable[..., Any]) -> None:
     tab = visit(_one_note(duration_s=3.2))
     assert tab.is_visible("text=The recording is not inside this page.")
-    _press(tab, "ArrowRight", "Space")
-    _until(tab, "window.level() > 0.01")
-    _until(tab, "document.getElementById('play').getAttribute('aria-label') === 'Play'")
+    press(tab, "ArrowRight", "Space")
+    until(tab, "window.level() > 0.01")
+    until(tab, "document.getElementById('play').getAttribute('aria-label') === 'Play'")
     assert _clock(tab) == 3.2
     assert [round(f) for f in tab.evaluate("window.tones")] == [330]  # E4
 
@@ -449,10 +352,10 @@ def test_a_long_recording_is_chosen_by_hand(
     tab = visit(song)
     assert "too long for this page" in tab.inner_text("#absence")
     tab.set_input_files("#attach", song.source)
-    _until(tab, "document.getElementById('audio').readyState > 0")
+    until(tab, "document.getElementById('audio').readyState > 0")
     assert not tab.is_visible("#absence")
     tab.keyboard.press("Space")
-    _until(tab, "document.getElementById('audio').currentTime > 0.3")
+    until(tab, "document.getElementById('audio').currentTime > 0.3")
 
 
 def test_a_file_that_is_no_recording_is_refused(visit: Callable[..., Any], tmp_path: Path) -> None:
@@ -460,7 +363,7 @@ def test_a_file_that_is_no_recording_is_refused(visit: Callable[..., Any], tmp_p
     tab = visit(_one_note())
     tab.set_input_files("#attach", tmp_path / "noise.mp3")
     tab.wait_for_selector("text=This browser cannot play that recording.", timeout=5000)
-    _press(tab, "ArrowRight")
+    press(tab, "ArrowRight")
     assert _clock(tab) == 2
 
 
@@ -472,9 +375,9 @@ def test_twenty_thousand_notes(visit: Callable[..., Any]) -> None:
     notes = Notes(start_s, end_s, pitches, [90] * 20_000, [0.9] * 20_000, families)
     tab = visit(make_result(notes, "big.wav", 600.0))
     assert re.match("20\u202f000 notes", tab.inner_text(".summary"))
-    _press(tab, "Shift+ArrowRight")
+    press(tab, "Shift+ArrowRight")
     tab.evaluate("window.drawn = 0")
-    _press(tab, "+")
+    press(tab, "+")
     shown = 20_000 / 600 * 25  # at most this many in the 20 s in view; waveform and grid are drawn as well
     assert 300 < tab.evaluate("window.drawn") < 2 * shown + 2000
     tab.click("#list summary")
@@ -483,20 +386,3 @@ def test_twenty_thousand_notes(visit: Callable[..., Any]) -> None:
     with tab.expect_download() as download:
         tab.click("text=JSON")
     assert len(json.loads(Path(download.value.path()).read_bytes())["notes"]["start_s"]) == 20_000
-
-
-def test_pointing_at_a_unit_shows_its_links_alone(visit: Callable[..., Any]) -> None:
-    tab = visit(make_flow())
-    units, links = tab.locator(".graph circle"), tab.locator(".graph .links path")
-    assert (units.count(), links.count()) == (12, 5)
-    assert tab.locator(".graph .away").count() == 0
-    tab.hover(".graph circle[data-unit='11']")  # the answer, which two hidden units tell of
-    assert tab.locator(".graph .links path:not(.away)").count() == 2
-    assert tab.locator(".graph circle:not(.away)").count() == 3
-    tab.mouse.move(0, 0)
-    assert tab.locator(".graph .away").count() == 0
-    tab.focus(".graph circle[data-unit='0']")
-    assert tab.locator(".graph .links path:not(.away)").count() == 1
-    tab.click("#theme")
-    assert tab.locator("audio").count() == 0
-    assert tab.evaluate("document.documentElement.scrollWidth") <= 1100
