@@ -14,7 +14,7 @@ from ottava.results import check_choice
 from ottava.systems.flow.activations import Activations, Pool, as_feed, collect
 from ottava.systems.flow.estimators import Estimator, find_estimator
 from ottava.systems.flow.paths import NORMALS
-from ottava.systems.flow.points import SIGNS, find_end, multiply_points
+from ottava.systems.flow.points import SIGNS, end_of, multiply_points
 from ottava.systems.flow.train.trace import TorchNetwork, find_arguments
 
 __all__ = ["FlowAttribution"]
@@ -66,7 +66,7 @@ class FlowAttribution:
         )
         self._pool = pool
         self._network = TorchNetwork(model, self.data)
-        self._output = find_end(self._network, output)
+        self._output = end_of(self._network, output)
         self._usual = collect(self._network, as_feed(self._network, self.data), pool=pool)
 
     def attribute(self, inputs: Tensor | tuple[Tensor, ...], target: int | Tensor | list[int] | None = None) -> Any:
