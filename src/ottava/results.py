@@ -478,6 +478,12 @@ class FlowMap(Payload):
         sizes = dict(zip(names.tolist(), counts.tolist(), strict=True))
         return {name: sizes[name] for name in dict.fromkeys(self.layer.tolist())}
 
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """Names of the layers that read from no other."""
+        readers = {reader for _, reader in self.edges}
+        return tuple(name for name in self.layers if name not in readers)
+
     def of(self, layer: str) -> NDArray[np.float64]:
         """Return the information of a layer's units, as they lie."""
         return np.asarray(self.information[self.layer == layer].reshape(self.shapes.get(layer, -1)))

@@ -48,7 +48,8 @@ def test_a_network_of_ones_own(run, tmp_path):
     assert done.returncode == 0, done.stderr
     result = Result.from_dict(json.loads(done.stdout))
     assert result.settings["samples"] == 40
-    assert result.flow.outputs
+    assert set(result.flow.inputs) == set(spec.inputs)
+    assert any(nats.any() for nats in result.flow.edges.values())
 
 
 def test_bad_input_is_named(run, ode, tmp_path):
@@ -65,6 +66,8 @@ def test_bad_input_is_named(run, ode, tmp_path):
         (("explain", "--model", "whole.onnx", "--data", "cut.npz"), 1, "cut.npz"),
         (("explain", "--model", "nowhere.onnx", "--data", "x.npy"), 3, "nowhere.onnx"),
         (("explain", "structure.prior", "ode.mid"), 2, "cannot be asked"),
+        (("explain", "x.npy"), 2, "samples are for a model"),
+        (("explain", "x.npy", "--model", "whole.onnx", "--data", "x.npz"), 2, "in place of inputs"),
         (("explain",), 2, "needs an input"),
     ):
         done = run(*arguments)

@@ -43,6 +43,7 @@ def test_communities_of_links_part_them_all():
     assert len(links) == len(set(links)) == 2 * 3 * 16
     for community in found.members:
         assert len({unit // 4 for link in community for _, unit in link}) == 1
+    assert found.number_of((("x", 3), ("a", 0))) == found.number_of((("a", 0), ("y", 1)))  # from the one that is read
 
 
 def test_units_without_links_are_alone_and_between_nothing():
@@ -78,7 +79,7 @@ def test_ten_thousand_links():
 
 def test_bad_options_are_refused():
     flow, _ = planted()
-    for options in ({"gamma": 0}, {"starts": 0}, {"of": "layers"}):
+    for options in ({"gamma": 0}, {"starts": 0}, {"of": "layers"}, {"least": -1.0}):
         with pytest.raises(UsageError):
             find_communities(flow, **options)
     with pytest.raises(UsageError, match="in no community"):

@@ -228,6 +228,29 @@ def test_significance_of_shuffled_samples_is_rare():
     assert kept.mean() < 0.02
 
 
+@pytest.mark.parametrize("shape", [(1, 1), (20, 1), (4, 5)])
+@pytest.mark.parametrize("estimator", ["binned", "gaussian-copula"])
+def test_few_pairs_that_share_nothing_are_rarely_significant(shape, estimator):
+    """Of two hundred tables of nothing, at a rate of .05, ten have a pair that stands out; by chance up to 24."""
+    rng = np.random.default_rng(2)
+    wrong = 0
+    for seed in range(200):
+        x, y = rng.normal(size=(100, shape[0])), rng.normal(size=(100, shape[1]))
+        found = pairwise_information(x, y, estimator=estimator)
+        kept = significant(found, x, y, estimator=estimator, seed=seed)
+        assert not kept[found == 0].any()
+        wrong += kept.any()
+    assert wrong <= 24
+
+
+def test_a_single_pair_can_stand_out():
+    x, y = gaussians(0.9, 100, 1)
+    assert significant(pairwise_information(x, y), x, y).all()
+    for options in ({"rate": 0.0}, {"shuffles": 0}):
+        with pytest.raises(UsageError, match="out of range"):
+            significant(pairwise_information(x, y), x, y, **options)
+
+
 def test_information_coefficient_is_the_correlation():
     rho = np.array([0, 0.3, 0.99])
     np.testing.assert_allclose(information_coefficient(-0.5 * np.log(1 - rho**2)), rho, atol=1e-12)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
-import onnx
 import pytest
-from onnx import TensorProto, helper, numpy_helper
+from onnx import TensorProto, helper
 
 import ottava
+from made_graphs import save
 from ottava.errors import InputError, MissingError, UsageError
 from ottava.runtime.examples import find_example
 from ottava.runtime.questions import Axis, Question, pick_item
@@ -17,16 +17,6 @@ from ottava.systems.flow.paths import keep_links
 from ottava.systems.flow.variants import Variants
 
 SHAPE = (1, 6, 8)
-
-
-def save(path, nodes, weights, inputs, output):
-    graph = helper.make_graph(
-        nodes, "made", inputs, [output], [numpy_helper.from_array(v, name) for name, v in weights.items()]
-    )
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
-    onnx.checker.check_model(model)
-    onnx.save(model, path)
-    return path
 
 
 @pytest.fixture
@@ -150,6 +140,8 @@ def test_a_map_keeps_its_strongest_links(planted):
     kept = keep_links(flow, 12)
     assert sum(int((nats > 0).sum()) for nats in kept.edges.values()) <= 12
     assert kept.edges["second", TARGET].any()
+    assert kept.measured["links"] == f"12 of {sum(int((nats > 0).sum()) for nats in flow.edges.values())}"
+    assert keep_links(flow, 10**6) is flow
     np.testing.assert_array_equal(kept.information, flow.information)
 
 
@@ -193,7 +185,7 @@ def test_what_cannot_be_asked_is_refused(tmp_path, planted):
     with pytest.raises(InputError, match="cannot be read"):
         ottava.explain(tmp_path / "bad.npy", model=planted)
     with pytest.raises(InputError, match="cannot run on this"):
-        ottava.explain(data=np.ones((20, 3)), model=planted)
+        ottava.explain(data=np.eye(20, 3), model=planted)
     with pytest.raises(InputError, match="not the network's inputs"):
         ottava.explain(data={"z": np.ones((20, *SHAPE))}, model=planted)
 

@@ -85,7 +85,9 @@ def command(verb: Verb) -> Callable[..., int]:
             accepted = [kind for known in find_spec(options[verb.leads]).verbs[:1] for kind in known.accepts]
             shown = replace(verb, accepts=tuple(accepted) or verb.accepts)
         if "data" in own and (data := options.pop("data", None)) is not None:
-            inputs = (*inputs, str(data))
+            if inputs:
+                raise UsageError("data are read in place of inputs", found=" ".join(inputs), expected="one of them")
+            inputs = (str(data),)
         options |= {name: tuple(options[name].split(",")) for name in lists & options.keys() if options[name]}
         return batch.run(
             shown,

@@ -38,7 +38,6 @@ def section(flow: FlowMap, result: Result) -> Section:
     result : Result
         Its settings say what is explained; labels called ``communities``, one for each unit, colour them.
     """
-    inputs = [layer for layer in flow.layers if all(reader != layer for _, reader in flow.edges)]
     question = str(result.settings.get("question", ""))
     labels = result.payloads.get("communities")
     groups = labels.label.tolist() if isinstance(labels, Labels) else None
@@ -47,16 +46,16 @@ def section(flow: FlowMap, result: Result) -> Section:
         key=_SIGNED if question else _PLAIN,
         colours="Units of one colour belong together." if groups else "",
         what=f"What carried {escape(question)}" if question else "What carries the outputs",
-        panels="".join(_panels(flow, layer) for layer in inputs),
-        parts="".join(f"<li>{escape(line)}</li>" for line in _strongest(flow, inputs)),
+        panels="".join(_panels(flow, layer) for layer in flow.inputs),
+        parts="".join(f"<li>{escape(line)}</li>" for line in _strongest(flow)),
         drawing=drawing,
     )
-    return Section(_sentence(flow, inputs, question), html, {"links": links})
+    return Section(_sentence(flow, question), html, {"links": links})
 
 
-def _sentence(flow: FlowMap, inputs: Sequence[str], question: str) -> str:
+def _sentence(flow: FlowMap, question: str) -> str:
     said = f"Why {question}: " if question else ""
-    shares = [(float(flow.of(layer).sum()), layer) for layer in inputs]
+    shares = [(float(flow.of(layer).sum()), layer) for layer in flow.inputs]
     told = sum(share for share, _ in shares)
     from_each = ", ".join(f"{share:.0%} from {layer}" for share, layer in sorted(shares, reverse=True))
     lost = "" if told > 0.995 else f"; {1 - told:.0%} could not be traced"
@@ -85,9 +84,9 @@ def _span(start: float, step: float, first: int, end: int) -> str:
     return f"{begin:.2f} to {until:.2f}"
 
 
-def _strongest(flow: FlowMap, inputs: Sequence[str], count: int = 8) -> list[str]:
+def _strongest(flow: FlowMap, count: int = 8) -> list[str]:
     found = []
-    for layer in inputs:
+    for layer in flow.inputs:
         values = np.atleast_1d(flow.attribution_of(layer))
         for flat in np.argsort(-np.abs(values), axis=None)[:count]:
             index = np.unravel_index(flat, values.shape)

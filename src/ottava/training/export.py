@@ -30,7 +30,7 @@ from lightning.pytorch import LightningModule
 from numpy.typing import NDArray
 
 import ottava
-from ottava.errors import OutputError, TrainingError
+from ottava.errors import MissingError, OutputError, TrainingError
 from ottava.io.files import atomic_write, check_output
 from ottava.results import Payload
 from ottava.spec import Spec, find_spec, resolve
@@ -104,10 +104,14 @@ def export(
     ------
     ottava.errors.OutputError
         If the file exists and ``force`` is not set, or the card lacks these lines.
+    ottava.errors.MissingError
+        If there is no such card.
     ottava.errors.TrainingError
         If the checkpoint cannot be used or the graph says something else than torch. No file is left then.
     """
     check_output(path, force=force)
+    if card is not None and not Path(card).is_file():
+        raise MissingError("there is no such card", path=card, expected="a model card to fill in")
     spec, checkpoint = find_spec(system), Path(checkpoint)
     if checkpoint.is_dir():
         best = checkpoint / "best.ckpt"

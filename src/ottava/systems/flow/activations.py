@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from math import ceil, prod
 from typing import Any, NamedTuple, Protocol
 
@@ -10,9 +10,21 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ottava.errors import InputError, UsageError
+from ottava.results import check_choice
 from ottava.systems.flow.layers import Layer
 
-__all__ = ["POOLS", "Activations", "Network", "Pool", "as_feed", "collect", "find_ends", "iter_links"]
+__all__ = [
+    "POOLS",
+    "Activations",
+    "Network",
+    "Pool",
+    "as_feed",
+    "collect",
+    "cut_in_halves",
+    "find_end",
+    "find_ends",
+    "iter_links",
+]
 
 Pool = Callable[[Layer, NDArray[np.float32]], NDArray[np.float32]]
 """A layer's values (samples, units, positions...) to (samples, units)."""
@@ -114,10 +126,12 @@ def collect(
     ottava.errors.InputError
         If the network does not accept the data, or a layer's samples cannot be told or are not finite.
     ottava.errors.UsageError
-        If ``pool`` is unknown.
+        If ``pool`` is unknown, or ``batch`` or ``most_inputs`` below 1.
     """
     if isinstance(pool, str) and pool not in POOLS:
         raise UsageError(f"pool {pool!r} is unknown", expected="one of " + ", ".join(POOLS))
+    if batch < 1:
+        raise UsageError(f"batch is {batch}", expected="1 or more")
     n = len(next(iter(feed.values())))
     layers = network.layers
     batch, places = _find_samples(network, feed, batch)
@@ -163,7 +177,7 @@ def _find_samples(network: Network, feed: Mapping[str, NDArray[Any]], batch: int
     """Return how many samples the network takes at a time, and where they lie in each layer's value.
 
     That is found by asking it for different numbers of samples, and for the same in another order. A network that only
-    takes one number of them has them along the first axis, or, in the recurrent operations of ONNX, the third.
+    takes one number of them has them along the first axis, or, in the recurrent operations of ONNX, the last but one.
     """
     n = len(next(iter(feed.values())))
     wanted = [layer.value for layer in network.layers]
@@ -175,8 +189,9 @@ def _find_samples(network: Network, feed: Mapping[str, NDArray[Any]], batch: int
         except InputError:
             if count == 3:
                 raise
+            # Between directions and hidden units.
             return 1, {
-                layer.name: _Samples(2 if layer.kind == "recurrent" and len(layer.axes) == 2 else 0)
+                layer.name: _Samples(layer.axes[1] - 1 if layer.kind == "recurrent" and len(layer.axes) == 2 else 0)
                 for layer in network.layers
             }
     places = {}
@@ -233,18 +248,53 @@ def _pool(layer: Layer, array: NDArray[np.float32], pool: str | Pool) -> NDArray
 
 def _coarser(array: NDArray[np.float32], most: int) -> NDArray[np.float32]:
     """Average an input over blocks until a sample has few enough values; its longest axes are shortened."""
-    if prod(array.shape[1:]) <= most:
-        return array
-    shape = list(array.shape[1:])
-    while prod(shape) > most:
-        longest = int(np.argmax(shape))
-        shape[longest] = ceil(shape[longest] / 2)
-    for axis, size in enumerate(shape, start=1):
+    for axis, size in enumerate(cut_in_halves(array.shape[1:], most), start=1):
+        if size == array.shape[axis]:
+            continue
         edges = np.linspace(0, array.shape[axis], size + 1).astype(int)
         sums = np.add.reduceat(array, edges[:-1], axis=axis)
         counts = np.diff(edges).reshape([-1 if i == axis else 1 for i in range(array.ndim)])
         array = (sums / counts).astype(np.float32)
     return array
+
+
+def cut_in_halves(shape: tuple[int, ...], most: int) -> tuple[int, ...]:
+    """Return a shape of at most so many values: the longest axis is halved until it fits.
+
+    Raises
+    ------
+    ottava.errors.UsageError
+        If not even one value may be left.
+    """
+    if most < 1:
+        raise UsageError(f"at most {most} values of an input", expected="1 or more")
+    parts = list(shape)
+    while prod(parts) > most:
+        longest = int(np.argmax(parts))
+        parts[longest] = ceil(parts[longest] / 2)
+    return tuple(parts)
+
+
+def find_end(ends: Sequence[str], inner: Iterable[str], output: str | None) -> str:
+    """Return the layer whose units are explained: the one named, or the only one that outputs come from.
+
+    Parameters
+    ----------
+    ends : sequence of str
+        Layers that outputs come from.
+    inner : iterable of str
+        All layers but the inputs.
+    output : str or None
+        The one that is wanted.
+
+    Raises
+    ------
+    ottava.errors.UsageError
+        If there is no such layer, or several to choose from.
+    """
+    if output is None and len(ends) != 1:
+        raise UsageError("the network has several outputs", expected="output, one of " + ", ".join(ends))
+    return ends[0] if output is None else check_choice("output", output, tuple(inner))
 
 
 def find_ends(network: Network) -> tuple[str, ...]:

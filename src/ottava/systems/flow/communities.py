@@ -29,7 +29,8 @@ class Communities:
     Parameters
     ----------
     members : tuple of list
-        The communities, largest first. Members are units, ``(layer, number)``, or links, pairs of those.
+        The communities, largest first. Members are units, ``(layer, number)``, or links, pairs of a unit and one that
+        reads it.
     modularity : float
         How much more of the information lies inside communities than in a random graph of the same units, from -1 to 1.
     """
@@ -86,9 +87,8 @@ def find_communities(
     networkx = _networkx()
     if gamma <= 0 or starts < 1:
         raise UsageError("gamma or starts out of range", found=f"{gamma:g}, {starts}", expected="above 0; 1 or more")
-    graph = _graph(flow, least).to_undirected()
-    if of == "links":
-        graph = _incidence(graph)
+    graph = _graph(flow, least)
+    graph = _incidence(graph) if of == "links" else graph.to_undirected()
     if not graph.number_of_edges():
         alone = [[node] for node in graph.nodes if of == "units" or isinstance(node[0], tuple)]
         return Communities(tuple(alone), 0.0)
@@ -120,6 +120,13 @@ def betweenness(flow: FlowMap, *, weighted: bool = False, least: float = 0.0) ->
     -------
     ndarray of float64, shape (units,)
         In the order of the map's units: for each ordered pair of others, the share of their shortest ways.
+
+    Raises
+    ------
+    ottava.errors.UsageError
+        If ``least`` is negative.
+    ottava.errors.MissingError
+        If the extra ``[explain]`` is not installed.
     """
     networkx = _networkx()
     graph = _graph(flow, least)
@@ -140,6 +147,8 @@ def _networkx() -> Any:
 
 
 def _graph(flow: FlowMap, least: float) -> Any:
+    if least < 0:
+        raise UsageError(f"least is {least:g}", expected="0 or more")
     graph = _networkx().DiGraph()
     graph.add_nodes_from(zip(flow.layer.tolist(), flow.unit.tolist(), strict=True))
     for (source, reader), nats in flow.edges.items():
@@ -152,7 +161,6 @@ def _incidence(graph: Any) -> Any:
     """Return the graph in which each link is a node, a pair of units, between its two units."""
     found = _networkx().Graph()
     for one, other, link in graph.edges(data=True):
-        node = tuple(sorted((one, other)))
-        found.add_edge(node, one, nats=link["nats"])
-        found.add_edge(node, other, nats=link["nats"])
+        for end in (one, other):
+            found.add_edge((one, other), end, nats=link["nats"])
     return found

@@ -74,7 +74,7 @@ class Binned:
         n, bins = len(x), self._bins(len(x))
         codes = [bin_columns(rank_columns(columns), bins) for columns in (x, y)]
         found = np.empty((x.shape[1], y.shape[1]))
-        totals, filled = zip(*(_of_counts(_one_hot(c, bins).sum(0).reshape(-1, 1, bins)) for c in codes), strict=True)
+        totals, filled = zip(*(_of_counts(_count(c, bins)[:, None]) for c in codes), strict=True)
         for rows, columns in _tiles(*found.shape, bins * bins * 4 * 3):
             counts = _joint(codes[0][:, rows], codes[1][:, columns], bins)
             cells, used = _of_counts(counts.transpose(0, 2, 1, 3).reshape(*counts.shape[::2], bins * bins))
@@ -90,7 +90,7 @@ class Binned:
         """See :class:`Estimator`."""
         n, bins = len(x), self._bins(len(x))
         one, other = (bin_columns(rank_columns(columns), bins) for columns in (x, y))
-        of_one, of_other = (_one_hot(c, bins).sum(0).reshape(-1, bins) for c in (one, other))
+        of_one, of_other = (_count(c, bins) for c in (one, other))
         found = np.empty((len(rows), x.shape[1], y.shape[1]))
         for i, j in _tiles(x.shape[1], y.shape[1], bins * bins * 4 * 2):
             counts = _joint(one[:, i], other[:, j], bins)
@@ -103,6 +103,11 @@ class Binned:
             expected = of_one[i][at_i, a] * of_other[j][at_j, b]
             found[:, i, j] = np.log(joint * (n / expected)) + bias / (2 * n)
         return found
+
+
+def _count(codes: NDArray[np.uint8], bins: int) -> NDArray[np.float32]:
+    """Return how many samples lie in each bin of each column, (columns, bins)."""
+    return np.array([np.bincount(column, minlength=bins) for column in codes.T], np.float32).reshape(-1, bins)
 
 
 def _one_hot(codes: NDArray[np.uint8], bins: int) -> NDArray[np.float32]:

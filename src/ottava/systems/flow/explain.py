@@ -62,8 +62,8 @@ class Explainer:
         """Explain one thing. Parameters, result and errors are those of :func:`explain`."""
         began = time.perf_counter()
         if model is not None:
-            if system is not None or item is not None:
-                raise UsageError("model excludes system and item", expected="one of them")
+            if system is not None or item is not None or self._weights is not None:
+                raise UsageError("a model excludes system, item and weights", expected="one of them")
             name, flow, found = self._explain_network(model, source, estimator or "binned", seed)
         else:
             name, flow, found = self._explain_system(source, system, item, estimator, variants, seed)
@@ -135,7 +135,7 @@ def load_samples(path: str | os.PathLike[str]) -> NDArray[Any] | dict[str, NDArr
             return loaded
         with loaded:
             return {name: loaded[name] for name in loaded.files}
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+    except (OSError, ValueError, EOFError, MemoryError, zipfile.BadZipFile, zlib.error) as error:
         raise InputError(
             "these samples cannot be read", path=path, found=str(error).splitlines()[0], expected=".npy or .npz"
         ) from error
@@ -153,6 +153,8 @@ def _guess_system(source: Any) -> str:
     """Return the first system that accepts a source, by its suffix; sound in memory is transcribed."""
     from ottava.symbolic.score import SUFFIXES, Score
 
+    if _is_path(source) and Path(source).suffix.lower() in (".npy", ".npz"):
+        raise UsageError("samples are for a model", found=os.fspath(source), expected="model, an ONNX file")
     written = isinstance(source, Score) or (_is_path(source) and Path(source).suffix.lower() in SUFFIXES)
     kind = "score" if written else "audio"
     return next(spec.name for spec in iter_specs() if spec.ask and kind in spec.verbs[0].accepts)
@@ -192,9 +194,9 @@ def explain(
         How information is estimated: binned, gaussian-copula or ksg. Bins for a network, the copula for one answer,
         when not given.
     variants : int
-        Variants of the input that are tried, 32 or more: parts of them are faded out or exchanged.
+        Variants of the input that are tried, 32 or more: parts of them are faded out or exchanged. None are of data.
     communities : bool
-        Also tell which units belong together, as ``result.communities``; the page colours them.
+        Also tell which units belong together, by the links kept, as ``result.communities``; the page colours them.
     seed : int
         Of the variants, and of the shuffles that tell what chance gives.
     weights : path-like or None
@@ -205,7 +207,8 @@ def explain(
     Returns
     -------
     Result or iterator of Result
-        ``result.flow`` is a :class:`ottava.results.FlowMap`; ``result.settings["question"]`` says what is explained.
+        ``result.flow`` is a :class:`ottava.results.FlowMap` with the 20 000 links that pass on most;
+        ``result.settings["question"]`` says what is explained.
         For a list, an iterator in its order, in which an error stands in the place of a source that could not be used.
 
     Raises
@@ -234,7 +237,8 @@ def explain(
     }
     if (source is None) == (data is None):
         raise UsageError("there must be a source, or data for a model", found="both" if data is not None else "neither")
-    source = data if source is None else source
+    if data is not None and model is None:
+        raise UsageError("data are for a model", expected="model, an ONNX file")
     if isinstance(source, list):
         return run_each(explainer, source, options)
-    return explainer(source, **options)
+    return explainer(data if source is None else source, **options)

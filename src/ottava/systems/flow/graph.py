@@ -105,6 +105,8 @@ class OnnxNetwork:
                 kind, axes = "way", ()  # a product of two activations, or values picked from one
             elif node.op_type == "MatMul" and node.input[0] not in inputs:
                 axes = (-2,)  # weights from the left
+            elif kind == "recurrent" and not node.output[0]:
+                axes = (0, 2)  # only the last state is asked for: directions, batch, hidden units
             outputs = tuple(value for value in node.output if value)
             yield Step(kind, node.name.strip("/") or f"{node.op_type} {number}", inputs, outputs, axes)
 
@@ -130,20 +132,30 @@ class OnnxNetwork:
                 found=", ".join(feed),
                 expected=", ".join(self.inputs),
             )
-        given = {name: np.asarray(array, self._types[name]) for name, array in feed.items()}
+        given = {name: self._as_input(name, array) for name, array in feed.items()}
         inner = [value for value in dict.fromkeys(values) if value not in feed]
         session = self._session
         try:
             found = dict(zip(inner, session.run(inner, given), strict=True)) if inner else {}
         except Exception as error:  # onnxruntime has a dozen unrelated kinds
-            expected = ", ".join(f"{node.name} {node.shape}" for node in session.get_inputs())
+            shapes = ", ".join(f"{name} {array.shape}" for name, array in given.items())
             raise InputError(
                 "the network cannot run on this",
                 path=self.path,
-                found=", ".join(f"{name} {array.shape}" for name, array in given.items()),
-                expected=expected,
+                found=f"{shapes}; {str(error).splitlines()[0]}",
+                expected=", ".join(f"{node.name} {node.shape}" for node in session.get_inputs()),
             ) from error
         return [feed[value] if value in feed else found[value] for value in values]
+
+    def _as_input(self, name: str, array: NDArray[Any]) -> NDArray[Any]:
+        """Return values in the type of an input; into whole numbers only what is one already."""
+        given = np.asarray(array, self._types[name])
+        if given.dtype.kind in "iub" and not np.array_equal(given, array):
+            at = np.argwhere(given != array)[0]
+            raise InputError(
+                f"input {name} takes {given.dtype}", path=self.path, found=str(array[tuple(at)]), expected="such values"
+            )
+        return given
 
     @cached_property
     def _session(self) -> Any:

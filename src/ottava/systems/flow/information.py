@@ -14,6 +14,7 @@ from ottava.systems.flow.ranks import as_columns
 __all__ = ["information_coefficient", "pairwise_information", "pointwise_information", "significant"]
 
 _CHANCE_PAIRS = 1 << 18
+_FEW_PAIRS = 1 << 15
 
 
 def pairwise_information(
@@ -78,7 +79,7 @@ def _estimate(
     rows, columns = np.unravel_index(np.sort(best), found.shape)
     for i in np.unique(rows):
         of_row = columns[rows == i]
-        found[i, of_row] = estimator.pairs(x[:, [i]], y[:, of_row])[0]
+        found[i, of_row] = estimator.pairs(y[:, of_row], x[:, [i]])[:, 0]  # many first: they go side by side
     return found
 
 
@@ -149,7 +150,7 @@ def significant(
     seed: int = 0,
     shuffles: int = 4,
 ) -> NDArray[np.bool_]:
-    """Return which pairs tell more of each other than chance would.
+    """Return which pairs tell more of each other than chance would, at a false discovery rate.
 
     Parameters
     ----------
@@ -162,13 +163,15 @@ def significant(
     screen : float
         How it was found; see :func:`pairwise_information`.
     rate : float
-        Share of wrong ones among those returned that is accepted, above 0, below 1: as many would be found among
-        shuffled samples.
+        The false discovery rate, above 0, below 1: this share of those returned may be wrong. As many, and one more,
+        are found among shuffled samples.
     seed : int
         Of the shuffles.
     shuffles : int
-        How often the samples of ``H`` are shuffled. What is found then in all pairs of columns, but for constant ones,
-        or in a quarter of a million of them, is what chance gives.
+        How often the samples of ``H`` are shuffled, 1 or more: where there are few pairs more often, up to
+        ``1 / rate`` times, so that a single one can stand out. What is found then in all pairs of columns, but for
+        constant ones, or in a quarter of a million of them, is what chance gives. Of many pairs at least
+        ``1 / (rate * shuffles)`` must stand out, or none is returned.
 
     Returns
     -------
@@ -176,14 +179,15 @@ def significant(
         False wherever a column is constant.
     """
     x, y = _both(X, H)
-    if not 0 < rate < 1:
-        raise UsageError(f"rate is {rate:g}", expected="above 0, below 1")
+    if not 0 < rate < 1 or shuffles < 1:
+        raise UsageError("rate or shuffles out of range", found=f"{rate:g}, {shuffles}", expected="0 to 1; 1 or more")
     method, rng = find_estimator(estimator), np.random.default_rng(seed)
     alive = np.ix_(np.ptp(x, axis=0) > 0, np.ptp(y, axis=0) > 0)
     kept = np.zeros(found.shape, bool)
     if not found[alive].size:
         return kept
     values = found[alive]
+    shuffles = max(shuffles, min(ceil(1 / rate), _FEW_PAIRS // values.size))
     drawn = []
     for _ in range(shuffles):
         part = min(1.0, (_CHANCE_PAIRS / values.size) ** 0.5)
@@ -194,9 +198,9 @@ def significant(
     chance = np.sort(np.concatenate(drawn))
     limits = np.sort(values, axis=None)
     above = len(chance) - np.searchsorted(chance, limits, "left")
-    # Of a part of the pairs it is not known how many of the rest would be above what was never drawn.
-    wrong = (above + (len(chance) < shuffles * values.size)) * (values.size / len(chance))
+    # One more, as the pairs themselves are one draw of chance if they share nothing.
+    wrong = (above + 1) * (values.size / len(chance))
     accepted = wrong <= rate * np.arange(len(limits), 0, -1)
     if accepted.any():
-        kept[alive] = values >= limits[accepted.argmax()]
+        kept[alive] = (values >= limits[accepted.argmax()]) & (values > 0)
     return kept

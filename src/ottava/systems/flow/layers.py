@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 
 from ottava.errors import InputError
 
-__all__ = ["KINDS", "Layer", "Step", "find_layers"]
+__all__ = ["KINDS", "Layer", "Step", "find_layers", "shorten"]
 
 KINDS: tuple[str, ...] = ("input", "dense", "convolution", "recurrent", "embedding", "attention")
 """Kinds of layers."""
@@ -64,6 +64,8 @@ class Layer:
         Axes of that value along which its units lie; of an input, none are told.
     sources : tuple of str
         Names of the layers and inputs that it reads, in the network's order.
+    part : str
+        What its operation is called: of one that is used twice the same for both; empty for an input.
     """
 
     name: str
@@ -71,6 +73,7 @@ class Layer:
     value: str
     axes: tuple[int, ...] = ()
     sources: tuple[str, ...] = ()
+    part: str = ""
 
 
 @dataclass
@@ -136,14 +139,19 @@ def find_layers(
     for entry in opened.values():
         exits = [value for value in entry.region if value in leaving]
         value = exits[-1] if exits else entry.region[-1]
-        layers.append(Layer(entry.name, entry.step.kind, value, entry.step.axes, entry.sources))
+        layers.append(Layer(entry.name, entry.step.kind, value, entry.step.axes, entry.sources, entry.step.name))
     return tuple(layers), {
         value: tuple(sorted(reach.get(value, frozenset()), key=order.__getitem__)) for value in outputs
     }
 
 
+def shorten(name: str) -> str:
+    """Return the end of a long name."""
+    return name if len(name) <= _LONGEST else f"…{name[1 - _LONGEST :]}"
+
+
 def _unused(name: str, taken: Iterable[str]) -> str:
-    name = name if len(name) <= _LONGEST else f"…{name[1 - _LONGEST :]}"
+    name = shorten(name)
     number, found = 1, name
     while found in taken:
         number += 1

@@ -74,7 +74,7 @@ def explain_one(
     ottava.errors.InputError
         If the network has no such output, or what it says is the same for all variants.
     ottava.errors.UsageError
-        If there are too few variants, or ``keep`` is out of range.
+        If there are too few variants, or an option is out of range.
     """
     if variants < 32 or not 0 < keep < 1:
         raise UsageError("variants or keep out of range", found=f"{variants}, {keep:g}", expected="32 or more; 0 to 1")
@@ -106,6 +106,7 @@ def explain_one(
         "samples": variants - half,
         "variants": variants,
         "keep": keep,
+        "most_parts": most_parts,
         "rate": rate,
         "seed": seed,
     }

@@ -92,7 +92,8 @@ def information_flow(
     beta : float
         Weight of the redundancy; the paper's is 5e-4.
     rate : float or None
-        Links that chance would give are 0: this share of those that stay may still be chance. None keeps all.
+        Links that chance would give are 0: this share of those that stay, the false discovery rate, may still be
+        chance. None keeps all. See :func:`.information.significant`.
     screen : float
         See :func:`.information.pairwise_information`.
     batch : int
@@ -120,6 +121,8 @@ def information_flow(
     n = len(next(iter(feed.values())))
     if n < LEAST_SAMPLES:
         raise InputError("too few samples to tell information", found=str(n), expected=f"{LEAST_SAMPLES} or more")
+    if all((array == array[:1]).all() for array in feed.values()):
+        raise InputError("no input varies over the samples", found=f"{n} equal ones", expected="different ones")
     found = collect(network, feed, pool=pool, batch=batch, most_inputs=most_inputs)
     edges: dict[tuple[str, str], NDArray[np.float64]] = {}
     among: dict[str, NDArray[np.float64]] = {}
@@ -139,8 +142,10 @@ def information_flow(
         "samples": n,
         "pool": pool if isinstance(pool, str) else getattr(pool, "__name__", type(pool).__name__),
         "redundancy": redundancy,
+        "beta": beta if redundancy != "none" else None,
         "rate": rate,
         "screen": screen,
+        "most_inputs": most_inputs,
         "seed": seed,
     }
     return map_flow(sizes, edges, find_ends(network), shapes=shapes, measured=measured)

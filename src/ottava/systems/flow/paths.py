@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from ottava.errors import UsageError
 from ottava.results import FlowMap, check_choice
+from ottava.systems.flow.activations import find_end
 
 __all__ = ["NORMALS", "Path", "attribute", "best_paths", "keep_links", "share_through", "sum_paths"]
 
@@ -43,13 +44,15 @@ def sum_paths(
     Returns
     -------
     dict of str to ndarray of float64, shape (units of start, units)
-        By layer, for those that can be reached.
+        By layer, for those that can be reached from it.
     """
     check_choice("normalize", normalize, NORMALS)
     scaled = _normalize(edges, normalize)
-    found = {start: np.eye(sizes[start])}
+    found: dict[str, NDArray[np.float64]] = {}
     for name in sizes:
         incoming = [found[a] @ weights for (a, b), weights in scaled.items() if b == name and a in found]
+        if (start, name) in scaled:
+            incoming.append(scaled[start, name])
         if incoming:
             found[name] = np.sum(incoming, axis=0)
     return found
@@ -106,19 +109,25 @@ def keep_links(flow: FlowMap, most: int) -> FlowMap:
         A map; its units keep what they have.
     most : int
         How many links are kept, 1 or more.
+
+    Returns
+    -------
+    FlowMap
+        ``measured["links"]`` says how many of how many were kept, if not all.
     """
+    count = sum(np.count_nonzero(nats) for nats in flow.edges.values())
+    if count <= most:
+        return flow
     shares = {
         ends: links * flow.information[flow.layer == ends[1]] for ends, links in _normalize(flow.edges, "unit").items()
     }
-    every = np.concatenate([links.ravel() for links in shares.values()]) if shares else np.zeros(0)
-    if len(every) <= most:
-        return flow
+    every = np.concatenate([links.ravel() for links in shares.values()])
     kept = np.zeros(len(every), bool)
     kept[np.argpartition(every, -most)[-most:]] = True
     bounds = np.cumsum([links.size for links in shares.values()])[:-1]
     parts = dict(zip(shares, np.split(kept, bounds), strict=True))
     edges = {ends: nats * parts[ends].reshape(nats.shape) for ends, nats in flow.edges.items()}
-    return replace(flow, edges=edges)
+    return replace(flow, edges=edges, measured={**flow.measured, "links": f"{most} of {count}"})
 
 
 def attribute(flow: FlowMap, *, output: str | None = None, normalize: str = "none") -> dict[str, NDArray[np.float64]]:
@@ -143,23 +152,13 @@ def attribute(flow: FlowMap, *, output: str | None = None, normalize: str = "non
     ottava.errors.UsageError
         If there is no such layer, or several outputs to choose from.
     """
-    name = choose_output(flow, output)
-    inputs = [layer for layer in flow.layers if not any(reader == layer for _, reader in flow.edges)]
+    name = find_end(flow.outputs, (name for name in flow.layers if name not in flow.inputs), output)
     found = {}
-    for start in inputs:
+    for start in flow.inputs:
         sums = sum_paths(flow.layers, flow.edges, start, normalize=normalize)
         if name in sums:
             found[start] = sums[name].reshape(*flow.shapes.get(start, (flow.layers[start],)), -1)
     return found
-
-
-def choose_output(flow: FlowMap, output: str | None) -> str:
-    """Return the layer to explain, or raise :class:`ottava.errors.UsageError` with those there are."""
-    if output is None and len(flow.outputs) == 1:
-        return flow.outputs[0]
-    if output is None:
-        raise UsageError("the network has several outputs", expected="output, one of " + ", ".join(flow.outputs))
-    return check_choice("output", output, tuple(flow.layers))
 
 
 @dataclass(frozen=True)
@@ -202,7 +201,7 @@ def best_paths(flow: FlowMap, unit: int, *, output: str | None = None, count: in
     ottava.errors.UsageError
         If there is no such unit.
     """
-    name = choose_output(flow, output)
+    name = find_end(flow.outputs, (name for name in flow.layers if name not in flow.inputs), output)
     sizes = flow.layers
     if not 0 <= unit < sizes[name]:
         raise UsageError(f"{name} has no unit {unit}", expected=f"0 to {sizes[name] - 1}")

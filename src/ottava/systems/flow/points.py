@@ -8,15 +8,23 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ottava.errors import UsageError
 from ottava.results import check_choice
-from ottava.systems.flow.activations import Activations, Network, Pool, as_feed, collect, find_ends, iter_links
+from ottava.systems.flow.activations import (
+    Activations,
+    Network,
+    Pool,
+    as_feed,
+    collect,
+    find_end,
+    find_ends,
+    iter_links,
+)
 from ottava.systems.flow.estimators import Estimator, find_estimator
 from ottava.systems.flow.information import pointwise_information
 from ottava.systems.flow.measure import find_network
 from ottava.systems.flow.paths import NORMALS, sum_paths
 
-__all__ = ["SIGNS", "attribute_samples", "find_end", "multiply_points"]
+__all__ = ["SIGNS", "attribute_samples", "end_of", "multiply_points"]
 
 SIGNS: tuple[str, ...] = ("signed", "absolute", "positive")
 """What is multiplied: nats with their signs, as in the paper, where an even number of negative ones along a path make a
@@ -71,24 +79,15 @@ def attribute_samples(
     check_choice("signs", signs, SIGNS)
     check_choice("normalize", normalize, NORMALS)
     network, method = find_network(model, data), find_estimator(estimator)
-    last = find_end(network, output)
+    last = end_of(network, output)
     index = np.atleast_1d(np.asarray(rows, np.intp))
     found = collect(network, as_feed(network, data), pool=pool, batch=batch, most_inputs=most_inputs)
     return multiply_points(network, found, index, last, method, signs, normalize)
 
 
-def find_end(network: Network, output: str | None) -> str:
-    """Return the layer whose units are explained: the one named, or the only one that outputs come from.
-
-    Raises
-    ------
-    ottava.errors.UsageError
-        If there is no such layer, or several to choose from.
-    """
-    ends = find_ends(network)
-    if output is None and len(ends) != 1:
-        raise UsageError("the network has several outputs", expected="output, one of " + ", ".join(ends))
-    return ends[0] if output is None else check_choice("output", output, tuple(layer.name for layer in network.layers))
+def end_of(network: Network, output: str | None) -> str:
+    """Return the layer of a network whose units are explained; see :func:`.activations.find_end`."""
+    return find_end(find_ends(network), (layer.name for layer in network.layers if layer.kind != "input"), output)
 
 
 def multiply_points(

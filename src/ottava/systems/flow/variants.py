@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from math import ceil, prod
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from ottava.systems.flow.activations import cut_in_halves
 
 __all__ = ["Variants"]
 
@@ -33,6 +34,11 @@ class Variants:
         Of inputs by name, in how many parts their axes are cut, whatever ``most_parts`` says.
     seed : int
         Which parts are kept.
+
+    Raises
+    ------
+    ottava.errors.UsageError
+        If ``most_parts`` is below 1.
     """
 
     def __init__(
@@ -101,10 +107,7 @@ def _parts(shape: tuple[int, ...], most: int) -> tuple[int, ...]:
     parts = list(shape)
     if len(parts) > 2 and parts[0] <= 4:
         parts[0] = 1  # channels that show the same
-    while prod(parts) > most:
-        longest = int(np.argmax(parts))
-        parts[longest] = ceil(parts[longest] / 2)
-    return tuple(parts)
+    return cut_in_halves(tuple(parts), most)
 
 
 def _places(size: int, parts: int) -> NDArray[np.intp]:

@@ -14,20 +14,21 @@ from ottava.results import check_choice
 from ottava.systems.flow.activations import Activations, Pool, as_feed, collect
 from ottava.systems.flow.estimators import Estimator, find_estimator
 from ottava.systems.flow.paths import NORMALS
-from ottava.systems.flow.points import SIGNS, find_end, multiply_points
-from ottava.systems.flow.train.trace import TorchNetwork, find_arguments
+from ottava.systems.flow.points import SIGNS, end_of, multiply_points
+from ottava.systems.flow.ranks import LEAST_SAMPLES
+from ottava.systems.flow.train.trace import TorchNetwork, as_array, find_arguments
 
 __all__ = ["FlowAttribution"]
 
 
 class FlowAttribution:
-    """Maps of single samples by information flow, in the place of ``captum.attr.IntegratedGradients`` and its like.
+    """Maps of single samples by information flow, called as Captum's attributors are with inputs and ``target=``.
 
     Parameters
     ----------
     model : torch.nn.Module
         Samples come first in all that it takes, and in what it returns, one number for each class. It is run on the
-        data once; later changes of it are not seen.
+        data once: of one that has changed since, make another.
     data : array_like or Tensor, shape (samples, ...), or tuple of those
         What is usual: information is a property of many samples. A hundred or more; of a module that takes several
         tensors, as many of each.
@@ -59,6 +60,9 @@ class FlowAttribution:
         if len(given) > len(names):
             raise InputError("the module takes fewer tensors", found=str(len(given)), expected=", ".join(names))
         self.data = dict(zip(names, map(_as_array, given), strict=False))
+        if any(len(array) < LEAST_SAMPLES for array in self.data.values() if array.ndim):
+            found = ", ".join(str(array.shape) for array in self.data.values())
+            raise InputError("too few samples to tell what is usual", found=found, expected=f"{LEAST_SAMPLES} or more")
         self._options = (
             find_estimator(estimator),
             check_choice("signs", signs, SIGNS),
@@ -66,7 +70,7 @@ class FlowAttribution:
         )
         self._pool = pool
         self._network = TorchNetwork(model, self.data)
-        self._output = find_end(self._network, output)
+        self._output = end_of(self._network, output)
         self._usual = collect(self._network, as_feed(self._network, self.data), pool=pool)
 
     def attribute(self, inputs: Tensor | tuple[Tensor, ...], target: int | Tensor | list[int] | None = None) -> Any:
@@ -123,7 +127,7 @@ class FlowAttribution:
 
 
 def _as_array(values: ArrayLike | Tensor) -> NDArray[Any]:
-    return values.detach().cpu().numpy() if isinstance(values, Tensor) else np.asarray(values)
+    return as_array(values) if isinstance(values, Tensor) else np.asarray(values)
 
 
 def _classes(target: int | Tensor | list[int] | None, n: int, count: int) -> list[int]:

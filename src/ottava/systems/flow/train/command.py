@@ -14,15 +14,17 @@ import numpy as np
 import torch
 import yaml
 from lightning.pytorch import LightningDataModule, LightningModule, Trainer
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from ottava.errors import TrainingError, UsageError
 from ottava.io.files import atomic_write, check_output
-from ottava.results import FlowMap
 from ottava.spec import find_spec, resolve
+from ottava.systems.flow.activations import as_feed, collect
 from ottava.systems.flow.measure import information_flow
-from ottava.systems.flow.train.prune import Inputs, Pruned, measure_inputs, prune_units
+from ottava.systems.flow.train.prune import Inputs, Pruned, mark_dead, measure_inputs, prune_units
 from ottava.systems.flow.train.scores import MEASURES, unit_scores
+from ottava.systems.flow.train.trace import TorchNetwork
 from ottava.training.callbacks import load_checkpoint
 from ottava.training.export import load_task
 
@@ -100,7 +102,10 @@ def open_subject(system: str, checkpoint: str | Path, settings: Sequence[str] = 
         name, equals, value = setting.partition("=")
         if not equals:
             raise UsageError(f"setting {setting!r} is unreadable", expected="NAME=VALUE")
-        options[name] = yaml.safe_load(value)
+        try:
+            options[name] = yaml.safe_load(value)
+        except yaml.YAMLError as error:
+            raise UsageError(f"setting {setting!r} is unreadable", found=str(error).splitlines()[0]) from error
     try:
         data: LightningDataModule = resolve(str(config.get("datamodule", spec.data)))(**options)
     except TypeError as error:
@@ -118,9 +123,7 @@ def open_subject(system: str, checkpoint: str | Path, settings: Sequence[str] = 
     return Subject(task, data, batches, str(config.get("monitor", "")))
 
 
-def prune_subject(
-    subject: Subject, share: float, by: str, *, seed: int = 0, scores: dict[str, Tensor] | None = None
-) -> Pruned:
+def prune_subject(subject: Subject, share: float, by: str, *, seed: int = 0) -> Pruned:
     """Remove the units that are worth least from a subject's network, in place of it.
 
     Parameters
@@ -132,13 +135,11 @@ def prune_subject(
     by : str
         One of :data:`.scores.MEASURES`.
     seed : int
-        For ``"random"``, and of shuffles.
-    scores : dict of str to Tensor or None
-        What units are worth; measured when not given.
+        For ``"random"``.
     """
     module = subject.task.flow_module().eval()
     inputs = measure_inputs(module, _running(subject))
-    scores = scores if scores is not None else measure_worth(subject, by, inputs, seed=seed)
+    scores = measure_worth(subject, by, inputs, seed=seed)
     example = tuple(value[:1] for value in subject.inputs()[0].values())
     kept = {name: values for name, values in scores.items() if name in subject.task.flow_layers()}
     pruned = prune_units(module, example, kept, share, inputs=inputs)
@@ -149,27 +150,27 @@ def prune_subject(
 
 
 def measure_worth(subject: Subject, by: str, inputs: Inputs, *, seed: int = 0) -> dict[str, Tensor]:
-    """Return what each unit of each layer is worth."""
-    module = subject.task.flow_module().eval()
-    return unit_scores(
-        module,
-        by,
-        flow=_flow(subject, module, seed) if by.endswith("flow") else None,
-        inputs=inputs.size,
-        loss=_loss(subject) if by == "taylor" else None,
-        seed=seed,
-    )
+    """Return what each unit of each layer is worth; those that always say the same are worth least."""
+    module, data = subject.task.flow_module().eval(), _samples(subject)
+    network = TorchNetwork(module, data)
+    flow = None
+    if by.endswith("flow"):
+        flow = information_flow(network, data, estimator="gaussian-copula", rate=None, batch=16)
+    loss = _loss(subject) if by == "taylor" else None
+    scores = unit_scores(module, by, flow=flow, inputs=inputs.size, loss=loss, seed=seed)
+    mark_dead(scores, network, collect(network, as_feed(network, data), batch=16))
+    return scores
 
 
-def _flow(subject: Subject, module: nn.Module, seed: int) -> FlowMap:
-    """Return the flow through a module; windows of several lengths are cut to the shortest."""
+def _samples(subject: Subject) -> dict[str, NDArray[Any]]:
+    """Return what the module reads of samples; windows of several lengths are cut to the shortest."""
     every = subject.inputs()
     data = {}
     for name in every[0]:
         arrays = [inputs[name].numpy() for inputs in every]
         shortest = tuple(slice(min(sizes)) for sizes in zip(*(array.shape[1:] for array in arrays), strict=True))
         data[name] = np.concatenate([array[(slice(None), *shortest)] for array in arrays])[:_SAMPLES]
-    return information_flow(module, data, estimator="gaussian-copula", rate=None, batch=16, seed=seed)
+    return data
 
 
 def _running(subject: Subject) -> Callable[[nn.Module], None]:
@@ -214,6 +215,10 @@ def main(argv: Sequence[str]) -> int:
         If arguments make no sense, or it cannot be done.
     """
     given = _parser().parse_args(argv[1:])
+    if Path(given.out).suffix != ".safetensors":
+        raise UsageError("weights are written as .safetensors", found=given.out, expected="such a name after --out")
+    if not 0 < given.share < 1:
+        raise UsageError(f"share is {given.share:g}", expected="above 0, below 1")
     card = Path(given.out).with_suffix(".md")
     for path in (given.out, card):
         check_output(path, force=given.force)

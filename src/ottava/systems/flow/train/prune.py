@@ -13,16 +13,18 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
+from torch.nn.utils.parametrize import is_parametrized
 
 from ottava.errors import InputError, UsageError
-from ottava.systems.flow.activations import as_feed, collect, find_ends
+from ottava.systems.flow.activations import Activations, as_feed, collect, find_ends
 from ottava.systems.flow.estimators import Estimator
 from ottava.systems.flow.measure import information_flow
 from ottava.systems.flow.train.scores import Loss, link_scores, measure_links, prunable_layers, unit_scores
 from ottava.systems.flow.train.trace import TorchNetwork, as_tensor
 
 __all__ = [
-    "Inputs", "Pruned", "count_multiply_adds", "measure_inputs", "prune", "prune_links", "prune_units", "pruning_curve",
+    "Inputs", "Pruned", "count_multiply_adds", "mark_dead", "measure_inputs", "prune", "prune_links", "prune_units",
+    "pruning_curve",
 ]  # fmt: skip
 
 
@@ -49,7 +51,7 @@ class Pruned:
     model : torch.nn.Module
         A copy of the one that was given, with fewer units.
     removed : dict of str to list of int
-        Numbers of the units that are gone, by name of the layer that made them.
+        Numbers of the units that are gone, by name of each layer that made them.
     multiply_adds, multiply_adds_before : int
         For the example inputs.
     """
@@ -94,7 +96,7 @@ def prune(
     structured : bool
         Remove units for real. Otherwise links are zeroed, those of dead units first, and nothing becomes smaller.
     keep : sequence of str or None
-        Layers that keep all their units; those that the outputs come from, when not given.
+        Parts of the module that keep all their units; those that the outputs come from, when not given.
     loss : callable or None
         The module to its loss, for ``by="taylor"``.
     tune : callable or None
@@ -104,7 +106,7 @@ def prune(
     batch : int
         Samples that the module gets at a time.
     seed : int
-        For ``by="random"``, and of shuffles.
+        For ``by="random"``.
 
     Raises
     ------
@@ -153,7 +155,6 @@ def _measure_worth(
     seed: int,
 ) -> _Worth:
     network = TorchNetwork(model, data)
-    feed = as_feed(network, data)
     inputs = measure_inputs(model, lambda m: [m(as_tensor(part, m)) for part in _parts(data, batch)])
     flow = None
     if by.endswith("flow") and structured:
@@ -161,13 +162,39 @@ def _measure_worth(
         flow = information_flow(network, data, estimator=estimator, rate=None, batch=batch, seed=seed)
     if structured:
         scores = unit_scores(model, by, flow=flow, inputs=inputs.size, loss=loss, seed=seed)
-        for name, values in collect(network, feed, batch=batch).values.items():
-            if name in scores and len(scores[name]) == values.shape[1]:
-                scores[name][np.ptp(values, axis=0) == 0] = -1  # what always says the same goes first
+        mark_dead(scores, network, collect(network, as_feed(network, data), batch=batch))
     else:
         links = measure_links(model, data, estimator=estimator, batch=batch) if by.endswith("flow") else None
         scores = link_scores(model, by, information=links, inputs=inputs.size, loss=loss, seed=seed)
-    return _Worth(model, as_tensor(data[:1], model), structured, scores, inputs, find_ends(network))
+    return _Worth(model, as_tensor(data[:1], model), structured, scores, inputs, _ends_of(network))
+
+
+def mark_dead(scores: Mapping[str, Tensor], network: TorchNetwork, found: Activations) -> None:
+    """Let units that always say the same be worth less than all others, in place.
+
+    Parameters
+    ----------
+    scores : dict of str to Tensor, shape (units,)
+        From :func:`.scores.unit_scores`.
+    network : TorchNetwork
+        The module.
+    found : Activations
+        What its units say.
+    """
+    alive: dict[str, NDArray[np.bool_]] = {}
+    for layer in network.layers:
+        if layer.part:
+            varies = np.ptp(found.values[layer.name], axis=0) > 0
+            alive[layer.part] = varies | alive.get(layer.part, False)
+    for part, varies in alive.items():
+        if part in scores and len(scores[part]) == len(varies):
+            scores[part][torch.from_numpy(~varies)] = -1
+
+
+def _ends_of(network: TorchNetwork) -> tuple[str, ...]:
+    """Return the parts of a module that its outputs come from."""
+    ends, parts = find_ends(network), dict(network.module.named_modules())
+    return tuple({layer.part: None for layer in network.layers if layer.name in ends and layer.part in parts})
 
 
 def _parts(data: NDArray[Any], batch: int) -> Iterator[NDArray[Any]]:
@@ -222,7 +249,7 @@ def pruning_curve(
             try:
                 pruned = worth.prune(share, keep)
             except _TooMuchError:
-                break
+                continue
             if tune is not None:
                 tune(pruned.model)
             rows.append({"by": by, "share": share, "saved": pruned.saved, "value": float(judge(pruned.model))})
@@ -286,12 +313,19 @@ def prune_links(
         it without them, too: behind a norm of batches they may not.
     silent : dict of str to sequence of int or None
         Inputs, by the layer that reads them, that are always 0: their links go whatever the share, and nothing is lost.
+
+    Raises
+    ------
+    ottava.errors.UsageError
+        If there are no scores or no such layer, or ``share`` is out of range.
     """
     if not 0 <= share <= 1:
         raise UsageError(f"share is {share:g}", expected="from 0 to 1")
     pruned = copy.deepcopy(model)
     layers = prunable_layers(pruned)
-    if unknown := [name for name in scores if name not in layers]:
+    if not scores:
+        raise UsageError("no links have scores", expected="scores of " + ", ".join(layers))
+    if unknown := [name for name in (*scores, *(dead or {}), *(silent or {})) if name not in layers]:
         raise UsageError("there is no such layer", found=", ".join(unknown), expected=", ".join(layers))
     with torch.no_grad():
         for name, units in (dead or {}).items():
@@ -303,12 +337,12 @@ def prune_links(
         every = torch.cat([values.flatten() for values in scores.values()])
         count = round(share * len(every))
         # Sorted stably: of links of the same worth, the first go first.
-        gone = torch.zeros(len(every), dtype=torch.bool)
+        gone = torch.zeros(len(every), dtype=torch.bool, device=every.device)
         gone[torch.argsort(every, stable=True)[:count]] = True
         begin = 0
         for name, values in scores.items():
             of_layer = gone[begin : begin + values.numel()].reshape(values.shape)
-            layers[name].weight[of_layer] = 0
+            layers[name].weight[of_layer.to(layers[name].weight.device)] = 0
             begin += values.numel()
     return pruned
 
@@ -338,10 +372,11 @@ def prune_units(
     share : float
         Share of the multiply-adds that is to go, above 0, below 1.
     keep : sequence of str
-        Layers that keep all their units. Name those that the outputs come from, or they lose units, too.
+        Parts of the module that keep all their units. Name those that the outputs come from, or they lose units, too.
     inputs : Inputs or None
         When given, what a unit said on average is added to the biases of those that read it; for units that always say
-        the same, nothing is then lost, but at the border of convolutions that fill up with zeros.
+        the same, nothing is then lost, but at the border of convolutions that fill up with zeros, and behind a norm
+        over units.
     least : int
         Units that each layer keeps.
 
@@ -350,10 +385,13 @@ def prune_units(
     ottava.errors.InputError
         If the module's dependencies cannot be traced, its ``forward`` relies on sizes, or so much cannot go.
     ottava.errors.UsageError
-        If ``share`` is out of range.
+        If ``share`` is out of range, or there is no such part to keep.
     """
     if not 0 < share < 1:
         raise UsageError(f"share is {share:g}", expected="above 0, below 1")
+    parts = [name for name, _ in model.named_modules() if name]
+    if unknown := [name for name in keep if name not in parts]:
+        raise UsageError("keep names no part of the module", found=", ".join(unknown), expected=", ".join(parts))
     before = count_multiply_adds(model, example)
     groups = _find_groups(model, example, scores, keep)
     if not groups:
@@ -368,10 +406,10 @@ def prune_units(
         candidate, removed = _remove(model, example, groups, edges, order[: count + 1], inputs, least)
         try:
             found = count_multiply_adds(candidate, example)
-        except RuntimeError as error:
+        except Exception as error:  # whatever its forward does when a size is not what it was
             raise InputError(
                 "the module cannot run without the units that were removed",
-                found=str(error).splitlines()[0],
+                found=str(error).splitlines()[0] if str(error) else type(error).__name__,
                 expected=f"keep: layers whose sizes its forward relies on, of {', '.join(removed)}",
             ) from error
         if found <= (1 - share) * before:
@@ -403,6 +441,9 @@ def _quiet() -> Iterator[Any]:
 
 
 def _trace(model: nn.Module, example: Tensor | tuple[Tensor, ...]) -> Any:
+    for value in model.parameters():
+        if value.is_floating_point():
+            value.requires_grad_(True)  # what the graph is found by
     with _quiet() as pruning:
         try:
             return pruning.DependencyGraph().build_dependency(model.eval(), example)
@@ -412,19 +453,26 @@ def _trace(model: nn.Module, example: Tensor | tuple[Tensor, ...]) -> Any:
             ) from error
 
 
+def _is_wrapped(module: Any) -> bool:
+    """Return whether a module's weights are made of others at each call, and cannot be cut."""
+    return is_parametrized(module) or hasattr(module, "weight_g")
+
+
 def _find_groups(
     model: nn.Module, example: Tensor | tuple[Tensor, ...], scores: Mapping[str, Tensor], keep: Sequence[str]
 ) -> list[tuple[str, Tensor]]:
     """Return layers whose units can be removed, each with those that go with it, and what their units are worth."""
     copied = copy.deepcopy(model)
     graph = _trace(copied, example)
-    names = {layer: name for name, layer in copied.named_modules()}
-    layers = prunable_layers(copied)
-    kept = [layers[name] for name in layers if name in keep or name not in scores]
+    parts, layers = dict(copied.named_modules()), prunable_layers(copied)
+    names = {part: name for name, part in parts.items()}
+    kept = [parts[name] for name in keep] + [layers[name] for name in layers if name not in scores]
     found = []
     with _quiet():
         for group in graph.get_all_groups(ignored_layers=kept, root_module_types=[type(m) for m in layers.values()]):
             root = group[0].dep.target.module
+            if any(_is_wrapped(dependency.target.module) for dependency, _ in group):
+                continue
             size = len(group[0].idxs)
             total, count = torch.zeros(size), 0
             for dependency, places in group:
@@ -451,7 +499,12 @@ def _remove(
     names = {layer: name for name, layer in layers.items()}
     # Which of its first inputs each layer still has: removing some moves the others.
     left = {name: np.arange(layer.weight.shape[1]) for name, layer in prunable_layers(pruned).items()}
-    removed = {}
+    makers = {
+        name
+        for name, part in layers.items()
+        if isinstance(getattr(part, "weight", None), Tensor) and part.weight.ndim > 1
+    }
+    removed: dict[str, list[int]] = {}
     for number, (name, values) in enumerate(groups):
         units = [unit - int(edges[number]) for unit in chosen if edges[number] <= unit < edges[number + 1]]
         units = sorted(units[: max(len(values) - least, 0)])  # the least worth come first
@@ -465,19 +518,24 @@ def _remove(
             group = graph.get_pruning_group(root, handler, units)
             for dependency, places in group:
                 reader = names.get(dependency.target.module, "")
+                if reader in makers and graph.is_out_channel_pruning_fn(dependency.handler):
+                    removed[reader] = sorted(places)
                 if reader in left and graph.is_in_channel_pruning_fn(dependency.handler):
                     if inputs is not None and reader in inputs.mean:
                         _fold(dependency.target.module, places, inputs.mean[reader][left[reader][list(places)]])
                     left[reader] = np.delete(left[reader], list(places))
             group.prune()
-        removed[name] = units
-    for part_name, part in model.named_modules():  # tracing has put all in evaluation mode
+    # Tracing has put all in evaluation mode, and let all learn.
+    for part_name, part in model.named_modules():
         layers[part_name].training = part.training
+    learning = {value_name: value.requires_grad for value_name, value in model.named_parameters()}
+    for value_name, value in pruned.named_parameters():
+        value.requires_grad_(learning.get(value_name, True))
     return pruned, removed
 
 
 def _fold(layer: nn.Module, places: Sequence[int], mean: NDArray[np.float64]) -> None:
     """Add what some inputs say on average to a layer's bias."""
     weight = layer.weight.detach()[:, list(places)]
-    said = (weight.flatten(2).sum(2) if weight.ndim > 2 else weight) @ torch.as_tensor(mean, dtype=weight.dtype)
+    said = (weight.flatten(2).sum(2) if weight.ndim > 2 else weight) @ torch.as_tensor(mean).to(weight)
     layer.bias = nn.Parameter(said if layer.bias is None else layer.bias.detach() + said)

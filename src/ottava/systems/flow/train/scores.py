@@ -18,14 +18,17 @@ from ottava.systems.flow.activations import as_feed, collect
 from ottava.systems.flow.estimators import Estimator
 from ottava.systems.flow.information import pairwise_information
 from ottava.systems.flow.measure import map_flow
-from ottava.systems.flow.train.trace import TorchNetwork, as_tensor, name_called
+from ottava.systems.flow.train.trace import TorchNetwork, as_array, as_tensor, evaluating, name_called
 
 __all__ = ["MEASURES", "Loss", "link_scores", "measure_links", "prunable_layers", "unit_scores"]
 
 MEASURES: tuple[str, ...] = ("flow", "weighted-flow", "magnitude", "taylor", "activation", "random")
 """Information that flows through; the same, passed on by information times size of weights times size of what comes in;
 size of weights; size of the sum of weights times gradients, which is how the loss changes without them, to first order;
-size of weights times size of what comes in; chance."""
+size of weights times size of what comes in; chance.
+
+The links into a layer whose sources are concatenated pass on by information alone, as it is not told which of its
+weights are whose."""
 
 _PRUNABLE = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
 
@@ -78,7 +81,7 @@ def measure_links(
             fresh.remove(name)
             x = given[0].detach()
             pooled = x.flatten(1, -2).mean(1) if dense and x.ndim > 2 else x if dense else x.flatten(2).mean(2)
-            seen.setdefault(name, []).append(pooled.cpu().numpy())
+            seen.setdefault(name, []).append(as_array(pooled))
 
         return add
 
@@ -127,7 +130,7 @@ def link_scores(
     Raises
     ------
     ottava.errors.UsageError
-        If what the measure needs is not given.
+        If what the measure needs is not given, or the loss does not depend on the module.
     """
     check_choice("measure", measure, MEASURES)
     layers = prunable_layers(model)
@@ -162,19 +165,29 @@ def link_scores(
 
 def _changes(model: nn.Module, loss: Loss) -> dict[str, Tensor]:
     """Return by how much the loss would fall without each link, to first order: (outputs, inputs) by layer."""
-    layers = prunable_layers(model)
-    gradients = torch.autograd.grad(loss(model), [layer.weight for layer in layers.values()], allow_unused=True)
-    return {
-        name: (layer.weight * (0 if g is None else g)).detach().flatten(2).sum(2)
-        if layer.weight.ndim > 2
-        else (layer.weight * (0 if g is None else g)).detach()
-        for (name, layer), g in zip(layers.items(), gradients, strict=True)
-    }
+    weights: dict[str, Any] = {name: layer.weight for name, layer in prunable_layers(model).items()}
+    frozen = [weight for weight in weights.values() if not weight.requires_grad]
+    try:
+        for weight in frozen:
+            weight.requires_grad_(True)
+        with evaluating(model):
+            value = loss(model)
+            found = torch.autograd.grad(value, list(weights.values()), allow_unused=True) if value.requires_grad else ()
+    finally:
+        for weight in frozen:
+            weight.requires_grad_(False)
+    if all(gradient is None for gradient in found):
+        raise UsageError("the loss does not depend on the module", expected="the loss of the module that it is given")
+    changes = {}
+    for (name, weight), gradient in zip(weights.items(), found, strict=True):
+        change = torch.zeros_like(weight) if gradient is None else weight.detach() * gradient
+        changes[name] = (change.flatten(2).sum(2) if change.ndim > 2 else change).cpu()
+    return changes
 
 
 def _over_taps(weight: Tensor) -> Tensor:
     """Return sizes of links: of a convolution, over its taps."""
-    return weight.abs() if weight.ndim == 2 else weight.flatten(2).norm(dim=2)
+    return (weight.abs() if weight.ndim == 2 else weight.flatten(2).norm(dim=2)).cpu()
 
 
 def unit_scores(
@@ -202,7 +215,7 @@ def unit_scores(
         if measure == "weighted-flow":
             flow = _weigh(flow, link_scores(model, "activation", inputs=inputs))
         widths = flow.layers
-        called = {name: name_called(name, _inputs_of(flow)) for name in layers}
+        called = {name: name_called(name, flow.inputs) for name in layers}
         worth = {
             name: torch.from_numpy(flow.information[flow.layer == called[name]]).float()
             for name, layer in layers.items()
@@ -219,19 +232,15 @@ def unit_scores(
 
 def _weigh(flow: FlowMap, sizes: Mapping[str, Tensor]) -> FlowMap:
     """Return a map whose links also count by how much they weigh, where a layer's inputs are its sources' units."""
-    edges: dict[tuple[str, str], NDArray[np.float64]] = {}
-    readers = [reader for _, reader in flow.edges]
-    called = {name_called(name, _inputs_of(flow)): values for name, values in sizes.items()}
-    for (source, reader), nats in flow.edges.items():
-        weights = np.ones((1, 1))
-        width = called[reader].shape[1] if reader in called else 0
-        if width and width % len(nats) == 0 and (width == len(nats) or readers.count(reader) == 1):
-            # A channel that was flattened comes in at several places, one after the other.
-            weights = called[reader].unflatten(1, (len(nats), -1)).norm(dim=2).T.numpy()
-        edges[source, reader] = np.asarray(nats * weights, np.float64)
+    edges: dict[tuple[str, str], NDArray[np.float64]] = {
+        ends: np.asarray(nats, np.float64) for ends, nats in flow.edges.items()
+    }
+    for name, values in sizes.items():
+        into = [ends for ends in edges if ends[1] == name_called(name, flow.inputs)]
+        widths = {len(edges[ends]) for ends in into}
+        # A channel that was flattened comes in at several places, one after the other.
+        if widths == {values.shape[1]} or (len(into) == 1 and values.shape[1] % widths.pop() == 0):
+            for ends in into:
+                weights = values.unflatten(1, (len(edges[ends]), -1)).norm(dim=2).T
+                edges[ends] = edges[ends] * weights.numpy()
     return map_flow(flow.layers, edges, flow.outputs)
-
-
-def _inputs_of(flow: FlowMap) -> list[str]:
-    read = {reader for _, reader in flow.edges}
-    return [name for name in flow.layers if name not in read]

@@ -22,9 +22,9 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_flatten
 
 from ottava.errors import InputError
-from ottava.systems.flow.layers import Layer, Step, find_layers
+from ottava.systems.flow.layers import Layer, Step, find_layers, shorten
 
-__all__ = ["TorchNetwork", "as_tensor", "find_arguments", "name_called"]
+__all__ = ["TorchNetwork", "as_array", "as_tensor", "evaluating", "find_arguments", "name_called"]
 
 _LAYERS: dict[str, tuple[str, tuple[int, ...]]] = {
     "linear": ("dense", (-1,)),
@@ -65,7 +65,7 @@ class TorchNetwork:
     """
 
     def __init__(self, module: nn.Module, data: ArrayLike | Mapping[str, ArrayLike]) -> None:
-        self.module = module
+        self.module = module = getattr(module, "_orig_mod", module)  # as it was before it was compiled
         accepted = find_arguments(module)
         self.inputs = tuple(map(str, data)) if isinstance(data, Mapping) else (accepted[0],)
         given = data if isinstance(data, Mapping) else {accepted[0]: data}
@@ -111,7 +111,7 @@ class TorchNetwork:
         tensors = {name: as_tensor(array, self.module) for name, array in feed.items()}
         record = _Record(self.module, tensors, wanted)
         try:
-            with _evaluating(self.module), torch.no_grad(), record:
+            with evaluating(self.module), torch.no_grad(), record:
                 found = self.module(**tensors)
         except InputError:
             raise
@@ -153,17 +153,26 @@ def find_arguments(module: nn.Module) -> list[str]:
 def as_tensor(array: ArrayLike, module: nn.Module) -> Tensor:
     """Return an array as a module reads it: on its device, floats of its kind, whole numbers as they are."""
     like = next(module.parameters(), torch.zeros(()))
-    tensor = torch.from_numpy(np.ascontiguousarray(array)).to(like.device)
+    tensor = torch.from_numpy(np.array(array)).to(like.device)  # a copy: modules may write into what they read
     return tensor.to(like.dtype) if tensor.is_floating_point() else tensor
 
 
+def as_array(tensor: Tensor) -> NDArray[Any]:
+    """Return a copy of a tensor's values, from wherever it is."""
+    values = tensor.detach().cpu()
+    array: NDArray[Any] = (values.float() if values.dtype == torch.bfloat16 else values).numpy()  # NumPy has no such
+    return array.copy()
+
+
 def name_called(part: str, inputs: Sequence[str]) -> str:
-    """Return what a part of a module is called as a layer: an input of the same name goes first."""
-    return f"{part} 2" if part in inputs else part
+    """Return what a part of a module is called as a layer, where it is used first."""
+    name = shorten(part)
+    return f"{name} 2" if name in inputs else name
 
 
 @contextmanager
-def _evaluating(module: nn.Module) -> Iterator[None]:
+def evaluating(module: nn.Module) -> Iterator[None]:
+    """Put a module in evaluation mode, and each part back into the one that it was in."""
     modes = [(part, part.training) for part in module.modules()]
     module.eval()
     try:
@@ -228,7 +237,7 @@ class _Record(TorchFunctionMode):
             self._alive.append(tensor)
             outputs.append(name)
             if name in self._wanted:
-                self.kept[name] = tensor.detach().cpu().numpy().copy()
+                self.kept[name] = as_array(tensor)
         owner = next((self._owners[id(w)] for w in weights if id(w) in self._owners), "")
         self.operations.append(f"{called} {owner}")
         self.steps.append(Step(kind, owner or called, inputs, tuple(outputs), axes))
