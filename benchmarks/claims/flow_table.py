@@ -4,8 +4,10 @@
 
 From ``claims_flow.csv``, ``flow_speed.csv``, ``flow_deletion.csv`` and ``claims_flow_prune.csv`` in ``results/``; and
 from what ``ottava evaluate structure`` says of the network in the package (``structure_reconstruction.csv``), of the
-whole network that it was pruned from (``structure_reconstruction.whole.csv``), and of the one that flow leaves
-(``structure_reconstruction.weighted-flow.csv``).
+whole network that it was pruned from (``structure_reconstruction.whole.csv``), and of the one that weighted flow leaves
+(``structure_reconstruction.weighted-flow.csv``); and from what ``accuracy.py`` says of the transcription network in the
+package (``accuracy_DATA.csv``), of that after further training (``accuracy_DATA.trained.csv``), and of a pruned one
+(``accuracy_DATA.pruned.csv``).
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ from pathlib import Path
 from statistics import fmean
 
 import numpy as np
+from numpy.typing import NDArray
 from structure_arms import read_rows
 from structure_table import table
 
@@ -54,10 +57,11 @@ def select(rows: Sequence[Row], **wanted: str) -> list[Row]:
 
 INTRODUCTION = """# Claims of neural information flow
 
-The paper's small networks (rectifiers, Adam), {seeds} seeds, a split of 70 to 30 each; information from
-training samples by nearest neighbours (k = 5, ties counted). Means, with 95 % bootstrap intervals over seeds.
-{machine}; {versions}; commit {commit}. Made by `benchmarks/claims/flow_table.py` from
-`benchmarks/results/claims_flow.csv`. {banknote}
+The paper's small networks (rectifiers, Adam), {seeds} seeds ({few} for C5, C8 and C10), a split of 70 to 30 each;
+information from training samples by nearest neighbours (k = 5, ties counted). Means, with 95 % bootstrap intervals over
+seeds. {machine}; {versions}; commit {commit}. Made by `benchmarks/claims/flow_table.py` from
+`benchmarks/results/claims_flow.csv`; what other tables are made of lies beside it, each row with its machine, versions
+and commit. {banknote}
 
 C1, sums over paths by products of matrices, and C2, what estimators say of known channels, are tests:
 `tests/truth/test_flow_paths.py` and `tests/truth/test_flow_information.py`.
@@ -70,6 +74,7 @@ zeroed, in the order that each method gives.
 ATTRIBUTING = """## C5 Attributions and what features tell of classes
 
 Rank correlation of features by attribution and by their information on the true classes, summed over classes.
+Integrated gradients and Shapley values (20 permutations) are mean sizes over 60 test samples.
 """
 TABLE_1 = """\
 The paper's Table 1 compares attributions by a two-sample Kolmogorov-Smirnov test of four values each, finds D =
@@ -78,8 +83,8 @@ former. D = 1 is complete separation. The same test here, on shares of Iris' fou
 """
 SPEEDING = """## C9 Speed
 
-All pairs of 784 × 32 columns, 2000 samples, on two cores; scikit-learn's time is reckoned from {pairs} pairs in
-the same run.
+All pairs of 784 × 32 columns, 2000 samples, on two cores; times of {reckoned} pairs are reckoned
+for all, in the same run.
 """
 
 
@@ -90,17 +95,16 @@ NO_BANKNOTE = (
 DELETING = """## Do explanations name what matters?
 
 Parts of a recording's features, or of a tune's bars, are faded out or exchanged in the order in which an explanation
-of one note or one bar's code names them. What is then left of the answer, as a share of what was, on average over the
-first quarter of the parts: the less, the better. *Information, direct*: of each part with the answer, without the
-network between. *Occlusion*: the change when a part goes alone.
+of one note or one bar's code names them. What is then left of the answer, as a share of what was, on average after 1,
+2, 3, 4, 6 and more parts, up to a quarter of them: the less, the better. *Information, direct*: of each part with the
+answer, without the network between. *Occlusion*: the change when a part goes alone.
 """
 OWN = """## Our own networks, smaller
 
 Units are removed by what they are worth, and training goes on, for as many steps by all measures. *Unpruned*: what the
 same training does to the whole network. Validation, right after and then; one seed. Structure's *score*, by which its
 training is judged, is the sum of what is written right, of exact copies that follow, and of varied bars that do, less
-what changes elsewhere. *By share*: what flows through a unit is not taken by its layer's mean, so that of a layer that
-others go around more is removed.
+what changes elsewhere.
 """
 CURVES = """![Validation over the share of multiply-adds that are gone](images/flow_own.png)
 
@@ -110,8 +114,25 @@ SHIPPED = """## The structure network in the package
 
 The two best were trained on for 5000 steps, as `ship.yaml` says, and tested on {tunes} tunes that no training has seen:
 means over tunes, and in brackets the difference from the whole network, with its standard error. *taylor* is in the
-package.
+package: what it writes is as right as before, and bars cost more nats.
 """
+HEARD = """## The transcription network
+
+Pruned by *taylor* and trained on for {steps} steps, as `ship.yaml` says, it is ahead of the whole one in validation, on
+rendered music: loss {loss} for {loss_whole}, onset F {onset_f} for {onset_f_whole}, with {saved} of the multiply-adds
+gone. On what nothing here was trained on, means over files, and in brackets the difference from the network in the
+package, with its standard error. *Trained on* is the whole one after {trained} more steps.
+"""
+NOT_SHIPPED = """On real pianos it is behind, so the whole network stays in the package. Training on costs part of that
+by itself: it brings both nearer to rendered music, and real pianos are none.
+"""
+HEARD_SETS = {"real_piano": "real piano", "ensembles": "ensembles", "ensembles_dry": "ensembles, dry"}
+HEARD_MEASURES = {
+    "note_f": "note F",
+    "note_offset_f": "with offset",
+    "frame_f": "frame F",
+    "note_family_f": "and family",
+}
 TEST_MEASURES = {
     "free": "written right",
     "forced": "after true bars",
@@ -130,11 +151,13 @@ SHOWN = {
 def render(rows: list[Row], speed: list[Row], deletion: list[Row], pruned: list[Row]) -> str:
     seeds = len({row["seed"] for row in select(rows, claim="C3 accuracy", method="dense")})
     networks = list(dict.fromkeys((row["data"], row["network"]) for row in rows if row["claim"].startswith("C4")))
-    pairs = next(row["measured_pairs"] for row in speed if row["method"].startswith("scikit-learn"))
+    few = len({row["seed"] for row in rows if row["claim"].startswith("C10")})
+    reckoned = " and ".join(f"{row['method']} from {row['measured_pairs']}" for row in speed if row["measured_pairs"])
     return "\n".join(
         [
             INTRODUCTION.format(
                 seeds=seeds,
+                few=few,
                 banknote="" if any(row["data"] == "banknote" for row in rows) else NO_BANKNOTE,
                 **{k: rows[0][k] for k in ("machine", "versions", "commit")},
             ),
@@ -148,7 +171,7 @@ def render(rows: list[Row], speed: list[Row], deletion: list[Row], pruned: list[
             _graphs(rows, networks),
             "## C8 and C10 Pictures of digits\n\nA network of convolutions on scikit-learn's digits, 8 × 8.\n",
             _pictures(rows),
-            SPEEDING.format(pairs=pairs),
+            SPEEDING.format(reckoned=reckoned),
             table(
                 ["", "seconds", "times as fast"],
                 [[row["method"], row["seconds"], row["times"]] for row in select(speed, what="784 x 32")],
@@ -169,6 +192,7 @@ def render(rows: list[Row], speed: list[Row], deletion: list[Row], pruned: list[
             *(_own(pruned, system) for system in SHOWN),
             CURVES,
             _shipped(),
+            _heard(pruned),
         ]
     )
 
@@ -182,13 +206,20 @@ def _deletion(rows: Sequence[Row]) -> list[str]:
     return [
         DELETING,
         table(head, [[m, *(mean(select(renamed, method=m, system=system)) for system in systems)] for m in methods]),
+        "".join(f"* {system}: {_order(renamed, system, methods)}.\n" for system in systems),
     ]
 
 
+def _order(rows: Sequence[Row], system: str, methods: Sequence[str]) -> str:
+    left = {m: fmean(float(row["value"]) for row in select(rows, system=system, method=m)) for m in methods}
+    return ", then ".join(sorted(methods, key=lambda method: left[method])) + "; the first names best what matters"
+
+
 def _own(rows: Sequence[Row], system: str) -> str:
-    chosen = [row for row in select(rows, system=system) if row["steps"] != "0"]
+    steps = select(rows, system=system, by="none")[0]["steps"]
+    chosen = select(rows, system=system, steps=steps)
     shown = SHOWN[system]
-    then = f"after {chosen[0]['steps']} steps"
+    then = f"after {steps} steps"
     head = ["", "removed", *(f"{m.removeprefix('valid/')}, {w}" for w in ("right after", then) for m in shown)]
     lines = []
     for row in chosen:
@@ -200,7 +231,7 @@ def _own(rows: Sequence[Row], system: str) -> str:
 
 
 def _shipped() -> str:
-    names = {"whole": ".whole", "weighted-flow, by share": ".weighted-flow", "taylor": ""}
+    names = {"whole": ".whole", "weighted-flow": ".weighted-flow", "taylor": ""}
     tested = {
         name: {row["data"] + row["file"]: row for row in read_rows(TESTED / f"structure_reconstruction{suffix}.csv")}
         for name, suffix in names.items()
@@ -209,20 +240,54 @@ def _shipped() -> str:
     lines = []
     for measure, title in TEST_MEASURES.items():
         values = {name: np.array([float(rows[tune][measure]) for tune in tunes]) for name, rows in tested.items()}
-        cells = []
-        for name, each in values.items():
-            change = each - values["whole"]
-            error = np.nanstd(change) / np.sqrt(np.isfinite(change).sum())
-            digits = 1 if np.nanmean(each) > 2 else 3
-            said = f"{np.nanmean(each):.{digits}f}"
-            cells.append(said if name == "whole" else f"{said} ({np.nanmean(change):+.4f} ± {error:.4f})")
+        digits = 1 if np.nanmean(values["whole"]) > 2 else 3
+        rest = [_change(each, values["whole"], digits) for name, each in values.items() if name != "whole"]
+        cells = [f"{np.nanmean(values['whole']):.{digits}f}", *rest]
         lines.append([title, *cells])
     return f"{SHIPPED.format(tunes=len(tunes))}\n{table(['', *names], lines)}"
 
 
+def _heard(pruned: Sequence[Row]) -> str:
+    whole = select(pruned, system="transcription", by="none")[0]
+    (smaller,) = (
+        r for r in select(pruned, system="transcription", by="taylor") if int(r["steps"]) > int(whole["steps"])
+    )
+    said = HEARD.format(
+        steps=smaller["steps"],
+        trained=whole["steps"],
+        saved=f"{float(smaller['saved']):.1%}",
+        **{k: f"{float(smaller[f'tuned valid/{k}']):.3f}" for k in ("loss", "onset_f")},
+        **{f"{k}_whole": f"{float(whole[f'pruned valid/{k}']):.3f}" for k in ("loss", "onset_f")},
+    )
+    lines = []
+    for name, title in HEARD_SETS.items():
+        tables = [
+            {
+                row["file"]: row
+                for row in read_rows(TESTED / f"accuracy_{name}{suffix}.csv")
+                if row["system"] == "ottava"
+            }
+            for suffix in ("", ".trained", ".pruned")
+        ]
+        for measure, called in HEARD_MEASURES.items():
+            files = [file for file, row in tables[0].items() if row[measure]]
+            before, *after = (np.array([float(rows[file][measure]) for file in files]) for rows in tables)
+            lines.append([f"{title}, {called}", f"{before.mean():.3f}", *(_change(each, before) for each in after)])
+    return f"{said}\n{table(['', 'whole', 'trained on', 'taylor'], lines)}\n{NOT_SHIPPED}"
+
+
+def _change(after: NDArray[np.float64], before: NDArray[np.float64], digits: int = 3) -> str:
+    """Return a mean, and in brackets how it differs from another of the same things, with its standard error."""
+    change = after - before
+    error = np.nanstd(change, ddof=1) / np.isfinite(change).sum() ** 0.5
+    return f"{np.nanmean(after):.{digits}f} ({np.nanmean(change):+.4f} ± {error:.4f})"
+
+
 def _pruning(rows: Sequence[Row], networks: Sequence[tuple[str, str]]) -> str:
+    dead = [select(rows, claim="C4 dead units", data=d, network=n) for d, n in networks]
     lines = [
         ["accuracy", *_cells(rows, networks, "C3 accuracy", "dense")],
+        ["networks with dead units", *(f"{sum(int(r['more']) > 0 for r in each)} of {len(each)}" for each in dead)],
         ["change without dead units", *_cells(rows, networks, "C4 dead units", "all of them")],
     ]
     for scope in ("first layer", "all layers"):
@@ -247,7 +312,7 @@ def _attributions(rows: Sequence[Row]) -> list[str]:
 
 def _graphs(rows: Sequence[Row], networks: Sequence[tuple[str, str]]) -> str:
     lines = [
-        [f"communities of live units, γ = {gamma}", *_cells(rows, networks, "C6 communities", f"gamma {gamma}")]
+        [f"communities of two units or more, γ = {gamma}", *_cells(rows, networks, "C6 communities", f"gamma {gamma}")]
         for gamma in ("0.5", "1", "2")
     ]
     lines += [
@@ -267,7 +332,9 @@ def _pictures(rows: Sequence[Row]) -> str:
         lines.append([f"rank correlation with the map of random weights, last {depth} layers", mean(chosen)])
     chosen = select(rows, claim="C10 shuffled classes, links kept")
     lines.append(["links to shuffled classes that are kept at rate 0.05", mean(chosen, 4)])
-    return table(["", "mean"], lines)
+    return table(["", "mean"], lines) + (
+        "\nThe map over data hardly knows what a network has learned: [explain.md](explain.md#what-it-does-not-say).\n"
+    )
 
 
 def _cells(rows: Sequence[Row], networks: Sequence[tuple[str, str]], claim: str, method: str) -> list[str]:
@@ -305,7 +372,7 @@ def draw_own(rows: Sequence[Row]) -> None:
         for method in dict.fromkeys(row["by"] for row in chosen if row["by"] != "none"):
             found = sorted((float(r["saved"]), float(r[f"pruned {metric}"])) for r in select(chosen, by=method))
             style = "-" if "flow" in method else "--"
-            colour = f"C{METHODS.index(method.removesuffix(', by share'))}"
+            colour = f"C{METHODS.index(method)}"
             axis.plot(*zip((0, whole), *found, strict=True), style, label=method, marker=".", color=colour)
         axis.set(title=system, xlabel="multiply-adds that are gone", ylabel=metric.removeprefix("valid/"))
         axis.grid(alpha=0.3)
