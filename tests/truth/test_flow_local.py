@@ -160,7 +160,7 @@ def test_the_first_bar_can_be_explained():
 
 
 def test_a_note_comes_from_where_it_sounds():
-    result = ottava.explain(find_example("audio"), system="transcription", item=5, threads=2)
+    result = ottava.explain(find_example("audio"), system="transcription", item=5, variants=600, threads=2)
     found, settings = result.flow.of("features")[0], result.settings
     (_, start, step), (_, low, semitones) = result.flow.axes["features"][1:]
     row, column = np.unravel_index(found.argmax(), found.shape)

@@ -55,7 +55,7 @@ class Explainer:
         item: int | None = None,
         model: str | os.PathLike[str] | None = None,
         estimator: str | None = None,
-        variants: int = 600,
+        variants: int = 1200,
         communities: bool = False,
         seed: int = 0,
     ) -> Result:
@@ -168,7 +168,7 @@ def explain(
     model: Path | None = None,
     data: Path | None = None,
     estimator: str | None = None,
-    variants: int = 600,
+    variants: int = 1200,
     communities: bool = False,
     seed: int = 0,
     weights: str | os.PathLike[str] | None = None,

@@ -35,7 +35,7 @@ def explain_one(
     question: Question,
     *,
     estimator: str | Estimator = "gaussian-copula",
-    variants: int = 600,
+    variants: int = 1200,
     keep: float = 0.7,
     most_parts: int = 600,
     rate: float | None = 0.05,
