@@ -83,7 +83,9 @@ def test_symbols_are_exchanged_and_found(tmp_path):
     flow = explain_one(OnnxNetwork(path), question(inputs={"words": words}, index=(0,), axes={}))
     found = flow.of("words")
     assert np.unravel_index(found.argmax(), found.shape) == (4, 1)
-    assert found[4, 1] > 0.8 * found.sum()
+    # Positions are weighed by what half of the variants show, so a little of the others comes in, too.
+    assert found[4, 1] > 0.7 * found.sum()
+    assert np.sort(found, axis=None)[-2] < 0.1 * found.sum()
 
 
 def test_variants_begin_with_the_sample_and_tell_what_changed():
